@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/* Reporter: wording of faults on their way to the owner, and fault points. */
+#include "report.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+void report_init(struct reporter *rep, const struct report_sink *sink, enum report_level level)
+{
+	*rep = (struct reporter){ .level = level };
+	if (sink)
+		rep->sink = *sink;
+}
+
+void report_finish(struct reporter *rep)
+{
+	free(rep->faults);
+	free(rep->first_error);
+	rep->faults = NULL;
+	rep->first_error = NULL;
+}
+
+static void report_say(struct reporter *rep, enum report_level level, const char *fmt, va_list ap)
+{
+	char *text;
+
+	if (!rep || (level > rep->level && level != REPORT_ERROR))
+		return;
+	if (vasprintf(&text, fmt, ap) < 0)
+		return;
+	if (rep->sink.message)
+		rep->sink.message(rep->sink.ctx, level, text);
+	if (level == REPORT_ERROR && !rep->first_error)
+		rep->first_error = text;
+	else
+		free(text);
+}
+
+int report_fail(struct reporter *rep, int err, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	report_say(rep, REPORT_ERROR, fmt, ap);
+	va_end(ap);
+	return err < 0 ? err : -EIO;
+}
+
+#define REPORT_DEFINE(name, level)                                 \
+	void name(struct reporter *rep, const char *fmt, ...)      \
+	{                                                          \
+		va_list ap;                                        \
+		va_start(ap, fmt);                                 \
+		report_say(rep, level, fmt, ap);                   \
+		va_end(ap);                                        \
+	}
+REPORT_DEFINE(report_warn, REPORT_WARNING)
+REPORT_DEFINE(report_info, REPORT_INFO)
+REPORT_DEFINE(report_debug, REPORT_DEBUG)
+
+void report_progress(struct reporter *rep, const char *phase, uint64_t done, uint64_t total)
+{
+	if (rep && rep->sink.progress)
+		rep->sink.progress(rep->sink.ctx, phase, done, total);
+}
+
+bool report_cancelled(const struct reporter *rep)
+{
+	return rep && rep->cancel && *rep->cancel;
+}
+
+int report_arm_faults(struct reporter *rep, const char *list)
+{
+	char *copy = NULL;
+
+	if (list && !(copy = strdup(list)))
+		return -ENOMEM;
+	free(rep->faults);
+	rep->faults = copy;
+	return 0;
+}
+
+int report_fault(struct reporter *rep, const char *name)
+{
+	size_t n = strlen(name);
+
+	if (!rep || !rep->faults)
+		return 0;
+	for (const char *p = rep->faults; p; p = strchr(p, ',') ? strchr(p, ',') + 1 : NULL) {
+		if (strncmp(p, name, n) || (p[n] && p[n] != ',' && p[n] != '='))
+			continue;
+		if (p[n] == '=' && !strncmp(p + n + 1, "kill", 4))
+			kill(getpid(), SIGKILL);
+		if (p[n] == '=' && !strncmp(p + n + 1, "hang", 4))
+			for (;;)
+				pause();
+		int err = p[n] == '=' ? atoi(p + n + 1) : EIO;
+		return report_fail(rep, -err, "fault point %s: %s", name, strerror(err));
+	}
+	return 0;
+}

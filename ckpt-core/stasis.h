@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What the engine offers to an adapter: check, checkpoint, restart. One job is one such run; it owns everything that hangs
+ * off it, says what is wrong through its reporter, and leaves nothing behind when it is destroyed. */
+#ifndef STASIS_H
+#define STASIS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/findings.h"
+#include "base/map.h"
+#include "base/report.h"
+#include "writer.h"
+
+struct stasis_job;
+
+/* `faults`: fault points to arm (see report_arm_faults), NULL for none. `cancel` may be NULL. Returns 0 or -ENOMEM. */
+int stasis_job_create(const struct report_sink *sink, enum report_level level, const char *faults,
+		      const volatile int *cancel, struct stasis_job **ret);
+void stasis_job_destroy(struct stasis_job *job);
+struct reporter *stasis_job_reporter(struct stasis_job *job);
+
+enum stasis_disk { STASIS_DISK_AUTO, STASIS_DISK_COPY, STASIS_DISK_NONE };
+
+struct stasis_checkpoint_options {
+	const char *image; /* path to be */
+	bool stop;         /* kill the target once the image is whole */
+	bool overwrite;
+	enum img_codec codec;
+	int level;
+	enum stasis_disk disk;
+	const char *name; /* the target's registered name, kept in the image; may be NULL */
+	unsigned freeze_timeout_ms; /* 0 = default (10 s) */
+};
+
+struct stasis_checkpoint_result {
+	uint64_t pause_us; /* from the first thread stopped to the last one let go */
+	uint64_t total_us;
+	struct img_writer_stats stats;
+	unsigned n_processes, n_threads, n_mappings, n_files;
+};
+
+/* What `pid` holds and what will happen to each thing. Stops nothing. Returns 0 when it could look (even when there are
+ * obstacles: see findings.obstacles), or a negative errno, worded. */
+int stasis_check(struct stasis_job *job, pid_t pid, const struct stasis_checkpoint_options *options, struct findings *ret);
+
+/* Freezes the process with this pid into an image. On any failure the target runs on unchanged and no image appears. Must
+ * be called from a single-threaded process; forks a helper (see checkpoint.c). */
+int stasis_checkpoint(struct stasis_job *job, pid_t pid, const struct stasis_checkpoint_options *options,
+		      struct stasis_checkpoint_result *ret);
+
+struct stasis_restart_options {
+	const char *image;
+	struct resource_map *map; /* borrowed; may be NULL */
+	bool host_pids;
+	bool plan_only;           /* stop after `plan`; findings tell */
+	bool stopped;             /* leave the target stopped (SIGSTOP) after release, for debuggers */
+	enum { STASIS_DISK_REVERT_AUTO, STASIS_DISK_REVERT_ALWAYS, STASIS_DISK_REVERT_KEEP } disk;
+	struct findings *findings; /* filled when not NULL */
+};
+
+struct stasis_restarted {
+	pid_t pid;   /* of the target's first process, as the caller sees it */
+	pid_t init;  /* of the process that keeps its pid namespace, 0 with host_pids; the caller's child */
+	int pidfd;   /* of the first process; owned by the caller */
+	int status_fd; /* yields one int, the first process's wait status, when it ends; owned by the caller */
+	char *name;  /* the name it had, NULL if none; owned by the caller */
+	uint64_t total_us;
+};
+
+/* Starts the image again. On any failure nothing is left: no process, no device, no file. On success the target runs as a
+ * descendant of the caller. The keeper process `init` lives as long as the target does and reaps it. */
+int stasis_restart(struct stasis_job *job, const struct stasis_restart_options *options, struct stasis_restarted *ret);
+
+/* All record schemas of the engine, for show. */
+const struct img_schema *const *stasis_schemas(size_t *ret_n);
+
+#endif

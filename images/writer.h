@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Writes an image: append-only into a nameless or temporary file, 0600, renamed into place only once it is whole.
+ * Whatever happens before img_writer_commit returns 0, no file of the final name appears or changes. */
+#ifndef STASIS_IMAGES_WRITER_H
+#define STASIS_IMAGES_WRITER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/report.h"
+#include "schema.h"
+
+#define IMG_PAGE_SIZE 4096u
+#define IMG_CHUNK_PAGES 256u /* at most, in one chunk */
+
+enum img_codec { IMG_CODEC_NONE, IMG_CODEC_ZLIB, IMG_CODEC_ZSTD };
+
+struct img_writer_options {
+	enum img_codec codec;
+	int level;      /* 0 = the codec's default (zstd 1, zlib 1) */
+	bool overwrite; /* false: commit fails with -EEXIST when the path exists */
+};
+
+/* Parses "none", "zlib", "zlib:9", "zstd", "zstd:19" into codec and level; says what is wrong otherwise. */
+int img_parse_codec(struct reporter *rep, const char *text, enum img_codec *ret_codec, int *ret_level);
+
+struct img_writer;
+
+/* Begins an image that will be called `path`. Fails at once when the directory cannot be written or the path exists and
+ * must not be overwritten. `rep` is borrowed for the life of the writer. */
+int img_writer_create(struct reporter *rep, const char *path, const struct img_writer_options *options, struct img_writer **ret);
+
+/* Appends one record. Records keep their order. */
+int img_writer_record(struct img_writer *w, const struct img_schema *schema, const void *value);
+
+/* Appends pages of an address space or file contents. `space` is a number the caller gives meaning to (its records say which
+ * process or file it is), `offset` in bytes is the page's address within it, a multiple of IMG_PAGE_SIZE; so is `size`.
+ * Each (space, page) may be written once; any order. Pages that are all zero are stored as extents without data, or not at
+ * all when `drop_zero` (the reader then sees a hole). The data is copied or written before the call returns. */
+int img_writer_pages(struct img_writer *w, uint32_t space, uint64_t offset, const void *data, size_t size, bool drop_zero);
+
+/* Bytes so far: of the file, of page data before compression, of zero pages left out. */
+struct img_writer_stats {
+	uint64_t file_bytes, page_bytes, zero_bytes;
+};
+void img_writer_get_stats(const struct img_writer *w, struct img_writer_stats *ret);
+
+/* Flushes chunks, writes index and footer, fsyncs, renames into place, fsyncs the directory. */
+int img_writer_commit(struct img_writer *w);
+
+/* Frees the writer; an image that was not committed is gone. Takes NULL. */
+void img_writer_destroy(struct img_writer *w);
+
+#endif
