@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Open files of a tree of processes. Capture looks from outside (proc, pidfd_getfd, kcmp) and injects nothing; restore runs as
+ * ordinary C in the new process ("stage 1"). Kinds are rows of a table (struct fd_kind), one file per family. */
+#ifndef STASIS_FD_H
+#define STASIS_FD_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/findings.h"
+#include "base/map.h"
+#include "reader.h"
+#include "stasis.h"
+#include "writer.h"
+
+/* A process of the tree as the capture sees it. With `frozen` false (stasis check) the process runs: contents are not read,
+ * and what vanishes meanwhile is no error. */
+struct fd_process {
+	uint32_t index; /* of the process in the tree, 0 = first */
+	pid_t pid;      /* as we see it */
+	int pidfd;
+};
+
+/* ---- capture ---- */
+struct fd_capture; /* everything found: descriptions, descriptors, backing files */
+
+struct fd_capture_options {
+	bool frozen;
+	enum stasis_disk disk;
+	uint32_t first_space; /* first free space number for contents; see img_writer_pages */
+	const char *image_path; /* for reflinks: clones are made in its directory */
+};
+
+int fd_capture_create(struct reporter *rep, const struct fd_capture_options *options, struct fd_capture **ret);
+void fd_capture_destroy(struct fd_capture *cap);
+
+/* Looks at every descriptor of `proc` and adds findings: an entry per descriptor with what will happen to it, obstacles with
+ * remedy. Descriptors that share a description (KCMP_FILE), also with an earlier process, share its record. */
+int fd_capture_process(struct fd_capture *cap, const struct fd_process *proc, struct findings *findings);
+
+/* A file that is mapped, by the mapping's own address range; dedups by dev:inode with open files. The id goes into the mapping's
+ * record. `path` is what /proc/PID/maps says (with " (deleted)" where it says so). Findings as above. Id 0 is never given out. */
+struct fd_mapping {
+	uint64_t start, end, offset;
+	uint32_t dev_major, dev_minor;
+	uint64_t ino;
+	bool shared, writable;
+	const char *path;
+};
+int fd_capture_mapping(struct fd_capture *cap, const struct fd_process *proc, const struct fd_mapping *map,
+		       struct findings *findings, uint32_t *ret_backing);
+
+/* Writes all records, and the contents that must be taken now (frozen). fd_capture_save_late writes, after the target was let
+ * go, the contents that reflinks or own copies keep. */
+int fd_capture_save(struct fd_capture *cap, struct img_writer *w);
+int fd_capture_save_late(struct fd_capture *cap, struct img_writer *w);
+unsigned fd_capture_count(const struct fd_capture *cap); /* descriptions, for the summary */
+
+/* ---- restore ---- */
+struct fd_plan;
+
+struct fd_plan_options {
+	struct resource_map *map; /* may be NULL */
+	int disk;                 /* stasis_restart_options.disk */
+	bool stdio_inherit;       /* descriptors 0-2 that were a terminal or had their peer outside become the caller's own 0-2 */
+};
+
+/* Loads the records, compares with this host, adds a finding per need and an obstacle per unmet need. Changes nothing. */
+int fd_plan_create(struct reporter *rep, const struct img_reader *reader, const struct fd_plan_options *options,
+		   struct findings *findings, struct fd_plan **ret);
+void fd_plan_destroy(struct fd_plan *plan);
+
+/* The highest descriptor number any process of the image uses; our own must stay above. */
+int fd_plan_max_fd(const struct fd_plan *plan);
+
+/* In the caller, before the first process is made: opens and creates everything that is shared or slow (file contents, memfds)
+ * at descriptors above fd_plan_max_fd() so that children inherit it. */
+int fd_plan_prepare(struct fd_plan *plan);
+
+/* Stage 1, in the new process `index` (its only thread, same memory as the caller had): puts every descriptor in its place with
+ * its flags, offset, owner, locks; leaves open besides them only `keep` and the backing descriptors that fd_plan_backing names. */
+int fd_plan_install(struct fd_plan *plan, uint32_t index, const int *keep, size_t n_keep);
+
+/* The descriptor, valid in stage 1 after fd_plan_prepare, from which backing file `id` is to be mapped (read-write if `writable`, else
+ * read-only); -ENOENT if none. To be closed by the last injected batch (the caller closes all of [first, last]). */
+int fd_plan_backing(const struct fd_plan *plan, uint32_t id, bool writable);
+void fd_plan_backing_range(const struct fd_plan *plan, int *ret_first, int *ret_last);
+
+/* After the whole restart is certain / has failed: makes visible what was prepared aside (reverted disks are renamed into
+ * place, stale socket paths replaced), or takes away whatever was made. Both run in the caller. */
+int fd_plan_commit(struct fd_plan *plan);
+void fd_plan_abandon(struct fd_plan *plan);
+
+const struct img_schema *const *fd_schemas(size_t *ret_n);
+
+#endif
