@@ -44,6 +44,6 @@ static inline int vec_grow(void **items, size_t n, size_t *room, size_t size)
 	} while (0)
 
 #define vec_each(v, it) \
-	for (__typeof__((v)->items) it = (v)->items; it && it < (v)->items + (v)->n; it++)
+	for (__typeof__(*(v)->items) *it = (v)->items; it && it < (v)->items + (v)->n; it++)
 
 #endif
