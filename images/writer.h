@@ -39,6 +39,10 @@ int img_writer_record(struct img_writer *w, const struct img_schema *schema, con
  * all when `drop_zero` (the reader then sees a hole). The data is copied or written before the call returns. */
 int img_writer_pages(struct img_writer *w, uint32_t space, uint64_t offset, const void *data, size_t size, bool drop_zero);
 
+/* Waits until all pages given so far are packed and in the file (not: on the disk). The first img_writer_pages with a
+ * compressing codec starts threads, so a caller that forks does it before that call; they have every signal blocked. */
+int img_writer_flush(struct img_writer *w);
+
 /* Bytes so far: of the file, of page data before compression, of zero pages left out. */
 struct img_writer_stats {
 	uint64_t file_bytes, page_bytes, zero_bytes;

@@ -1,0 +1,488 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/* Writes an image. Pages go to the file as they come, chunk by chunk; records, index and footer follow at commit. */
+#include "writer.h"
+
+#include <endian.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/statvfs.h>
+#include <xxhash.h>
+
+#include "base/cleanup.h"
+#include "base/io.h"
+#include "base/vec.h"
+#include "format.h"
+#include "place.h"
+#include "pool.h"
+
+#define WRITER_BATCH 4096                     /* index entries encoded at a time */
+#define WRITER_BEHIND (UINT64_C(32) << 20)    /* bytes after which the kernel is told to begin writing to the disk */
+
+struct img_writer {
+	struct reporter *rep;
+	struct img_writer_options options;
+	struct place place;
+	struct pool *pool; /* NULL until the first pages */
+	uint64_t at;       /* end of the file so far */
+	uint64_t pushed;   /* up to here the kernel has been asked to write to the disk */
+	VEC(struct disk_chunk) chunks; /* in the order of the file; in this machine's byte order, as are the extents */
+	VEC(struct disk_extent) extents;
+	uint32_t filling;       /* number of the chunk that is being filled */
+	uint64_t filling_pages; /* pages in it */
+	char *records;          /* whole, as they will lie in the file */
+	size_t records_size, records_room;
+	uint64_t n_records;
+	struct img_writer_stats stats;
+	int err;        /* the first failure; the writer is then of no more use */
+	bool committed;
+};
+
+static int writer_full(struct img_writer *w, int err)
+{
+	struct statvfs vfs;
+	uint64_t needed = (w->at + w->records_size) >> 20, free_bytes = 0;
+
+	if (err == -EDQUOT)
+		return report_fail(w->rep, err, "image %s: quota exceeded in directory %s after %llu MiB; free some space or choose another "
+				   "directory", w->place.path, w->place.dir, (unsigned long long)needed);
+	if (err == -EFBIG)
+		return report_fail(w->rep, err, "image %s: the file may not grow beyond %llu MiB; raise the limit (ulimit -f) or choose "
+				   "another file system", w->place.path, (unsigned long long)needed);
+	if (!fstatvfs(w->place.fd, &vfs))
+		free_bytes = (uint64_t)vfs.f_bavail * vfs.f_frsize;
+	return report_fail(w->rep, err, "image %s: no space left in directory %s; it needs more than %llu MiB (%llu MiB are written, %llu "
+			   "KiB are free); free some space or choose another directory", w->place.path, w->place.dir,
+			   (unsigned long long)needed, (unsigned long long)(w->at >> 20), (unsigned long long)(free_bytes >> 10));
+}
+
+/* Appends bytes to the file. */
+static int writer_put(struct img_writer *w, const void *data, size_t size)
+{
+	int err = report_fault(w->rep, "image.write");
+
+	if (err)
+		return err;
+	err = io_pwrite_all(w->place.fd, data, size, w->at);
+	if (err == -ENOSPC || err == -EDQUOT || err == -EFBIG)
+		return writer_full(w, err);
+	if (err)
+		return report_fail(w->rep, err, "image %s: writing failed: %s; choose another directory", w->place.path, strerror(-err));
+	w->at += size;
+	/* Have the disk work while pages are packed, so that the fsync of the commit is short. It only asks, so failure is nothing. */
+	if (w->at - w->pushed >= WRITER_BEHIND) {
+		sync_file_range(w->place.fd, (off_t)w->pushed, (off_t)(w->at - w->pushed), SYNC_FILE_RANGE_WRITE);
+		w->pushed = w->at;
+	}
+	return 0;
+}
+
+/* Moves the end of the file on, over bytes that read as zero. */
+static void writer_align(struct img_writer *w, uint64_t alignment)
+{
+	w->at = (w->at + alignment - 1) / alignment * alignment;
+}
+
+static int writer_put_header(struct img_writer *w)
+{
+	struct disk_header head = {
+		.magic = IMG_MAGIC,
+		.version = htole16(IMG_VERSION),
+		.header_bytes = htole16(sizeof(head)),
+		.page_size = htole32(IMG_PAGE_SIZE),
+		.chunk_pages = htole32(IMG_CHUNK_PAGES),
+	};
+
+	head.checksum = htole64(XXH3_64bits(&head, offsetof(struct disk_header, checksum)));
+	return writer_put(w, &head, sizeof(head));
+}
+
+int img_writer_create(struct reporter *rep, const char *path, const struct img_writer_options *options, struct img_writer **ret)
+{
+	struct img_writer *w = calloc(1, sizeof(*w));
+
+	if (!w)
+		return -ENOMEM;
+	w->rep = rep;
+	w->options = *options;
+	w->place.dirfd = w->place.fd = -1;
+	int err = place_create(rep, path, options->overwrite, &w->place);
+	if (!err)
+		err = writer_put_header(w);
+	if (err) {
+		img_writer_destroy(w);
+		return err;
+	}
+	*ret = w;
+	return 0;
+}
+
+static int writer_failed(struct img_writer *w, int err)
+{
+	if (err && !w->err)
+		w->err = err;
+	return err;
+}
+
+static int writer_add_record(struct img_writer *w, const struct img_schema *schema, const void *data, size_t size)
+{
+	struct disk_record head = { .version = htole16(schema->version), .flags = htole16(schema->flags), .length = htole64(size) };
+	size_t need = w->records_size + sizeof(head) + size;
+
+	if (need > IMG_MAX_RECORDS_BYTES)
+		return report_fail(w->rep, -EFBIG, "image %s: record \"%s\": more than %llu MiB of records; this target is too large",
+				   w->place.path, schema->name, (unsigned long long)(IMG_MAX_RECORDS_BYTES >> 20));
+	if (need > w->records_room) {
+		size_t room = w->records_room * 2 > need ? w->records_room * 2 : need + 4096;
+		char *more = realloc(w->records, room);
+		if (!more)
+			return -ENOMEM;
+		w->records = more;
+		w->records_room = room;
+	}
+	char *at = w->records + w->records_size;
+	memcpy(head.tag, schema->tag, sizeof(head.tag));
+	memcpy(at, &head, sizeof(head));
+	memcpy(at + sizeof(head), data, size);
+	uint64_t checksum = htole64(XXH3_64bits(at + sizeof(checksum), sizeof(head) - sizeof(checksum) + size));
+	memcpy(at, &checksum, sizeof(checksum));
+	w->records_size = need;
+	w->n_records++;
+	return 0;
+}
+
+int img_writer_record(struct img_writer *w, const struct img_schema *schema, const void *value)
+{
+	AUTO_FREE void *data = NULL;
+	size_t size = 0;
+
+	if (w->err)
+		return w->err;
+	int err = img_schema_encode(schema, value, &data, &size);
+	if (err && err != -ENOMEM)
+		return writer_failed(w, report_fail(w->rep, err, "image %s: record \"%s\": a required field is missing or a field is too "
+						    "large; this is an error in stasis", w->place.path, schema->name));
+	return writer_failed(w, err ? err : writer_add_record(w, schema, data, size));
+}
+
+static int writer_put_chunk(struct img_writer *w, const void *stored, size_t stored_size, size_t raw_size, enum img_codec codec,
+			    uint64_t checksum)
+{
+	if (codec == IMG_CODEC_NONE)
+		writer_align(w, IMG_PAGE_SIZE);
+	struct disk_chunk it = { w->at, (uint32_t)stored_size, (uint32_t)raw_size, codec, 0, checksum };
+	int err = writer_put(w, stored, stored_size);
+	return err ? err : vec_push(&w->chunks, it);
+}
+
+/* Writes chunks that are packed; with `all` it waits for those under way, else it stops at the first that is not done. */
+static int writer_drain(struct img_writer *w, bool all)
+{
+	struct pool_chunk *it;
+	int err = 0;
+
+	while (!err && (it = pool_oldest(w->pool, all))) {
+		err = it->err;
+		if (!err)
+			err = writer_put_chunk(w, it->stored, it->stored_size, it->raw_size, it->codec, it->checksum);
+		pool_release(w->pool);
+	}
+	return err;
+}
+
+/* The chunk that is being filled; waits for a free one when all are under way. */
+static int writer_slot(struct img_writer *w, struct pool_chunk **ret)
+{
+	struct pool_chunk *it = pool_slot(w->pool);
+
+	if (!it) {
+		struct pool_chunk *oldest = pool_oldest(w->pool, true);
+		int err = oldest->err;
+		if (!err)
+			err = writer_put_chunk(w, oldest->stored, oldest->stored_size, oldest->raw_size, oldest->codec, oldest->checksum);
+		pool_release(w->pool);
+		if (err)
+			return err;
+		it = pool_slot(w->pool);
+	}
+	*ret = it;
+	return 0;
+}
+
+static int writer_next_chunk(struct img_writer *w)
+{
+	if (w->filling == IMG_MAX_CHUNKS - 1)
+		return report_fail(w->rep, -EFBIG, "image %s: more page data than an image can hold", w->place.path);
+	w->filling++;
+	w->filling_pages = 0;
+	return 0;
+}
+
+static int writer_submit(struct img_writer *w)
+{
+	struct pool_chunk *it = pool_slot(w->pool);
+
+	it->raw_size = w->filling_pages * IMG_PAGE_SIZE;
+	pool_submit(w->pool);
+	return writer_next_chunk(w);
+}
+
+/* Appends an extent, or makes the last one longer when this goes on where that ends. */
+static int writer_add_extent(struct img_writer *w, struct disk_extent it)
+{
+	struct disk_extent *last = w->extents.n ? &w->extents.items[w->extents.n - 1] : NULL;
+
+	if (last && last->space == it.space && last->chunk == it.chunk && last->n_pages <= UINT32_MAX - it.n_pages &&
+	    last->offset + (uint64_t)last->n_pages * IMG_PAGE_SIZE == it.offset &&
+	    (it.chunk == IMG_NO_CHUNK || last->chunk_page + last->n_pages == it.chunk_page)) {
+		last->n_pages += it.n_pages;
+		return 0;
+	}
+	if (w->extents.n == IMG_MAX_EXTENTS)
+		return report_fail(w->rep, -EFBIG, "image %s: more runs of pages than an image can hold", w->place.path);
+	return vec_push(&w->extents, it);
+}
+
+static int writer_zero_run(struct img_writer *w, uint32_t space, uint64_t offset, uint64_t n_pages, bool drop)
+{
+	w->stats.zero_bytes += n_pages * IMG_PAGE_SIZE;
+	while (!drop && n_pages) {
+		uint32_t n = n_pages > UINT32_MAX ? UINT32_MAX : (uint32_t)n_pages;
+		int err = writer_add_extent(w, (struct disk_extent){ space, n, offset, IMG_NO_CHUNK, 0 });
+		if (err)
+			return err;
+		n_pages -= n;
+		offset += (uint64_t)n * IMG_PAGE_SIZE;
+	}
+	return 0;
+}
+
+static int writer_data_run(struct img_writer *w, uint32_t space, uint64_t offset, const char *data, uint64_t n_pages)
+{
+	w->stats.page_bytes += n_pages * IMG_PAGE_SIZE;
+	while (n_pages) {
+		/* A whole chunk that need not be packed goes from the caller's memory to the file without a copy. */
+		bool direct = w->options.codec == IMG_CODEC_NONE && !w->filling_pages && n_pages >= IMG_CHUNK_PAGES;
+		uint64_t room = IMG_CHUNK_PAGES - w->filling_pages, n = n_pages < room ? n_pages : room;
+		size_t size = n * IMG_PAGE_SIZE;
+		struct disk_extent it = { space, (uint32_t)n, offset, w->filling, (uint32_t)w->filling_pages };
+		int err = writer_add_extent(w, it);
+		if (err)
+			return err;
+		if (direct) {
+			err = writer_drain(w, true);
+			if (!err)
+				err = writer_put_chunk(w, data, size, size, IMG_CODEC_NONE, XXH3_64bits(data, size));
+			if (!err)
+				err = writer_next_chunk(w);
+		} else {
+			struct pool_chunk *slot = NULL;
+			err = writer_slot(w, &slot);
+			if (err)
+				return err;
+			memcpy(slot->raw + w->filling_pages * IMG_PAGE_SIZE, data, size);
+			w->filling_pages += n;
+			if (w->filling_pages == IMG_CHUNK_PAGES)
+				err = writer_submit(w);
+			if (!err)
+				err = writer_drain(w, false);
+		}
+		if (err)
+			return err;
+		data += size;
+		offset += size;
+		n_pages -= n;
+	}
+	return 0;
+}
+
+/* A page is zero when its first bytes are and each byte equals the one 16 before; memcmp is the fastest loop there is. */
+static bool writer_page_is_zero(const char *page)
+{
+	uint64_t first[2];
+
+	memcpy(first, page, sizeof(first));
+	return !(first[0] | first[1]) && !memcmp(page, page + sizeof(first), IMG_PAGE_SIZE - sizeof(first));
+}
+
+static int writer_check_pages(struct img_writer *w, uint64_t offset, size_t size)
+{
+	if (w->err)
+		return w->err;
+	if (report_cancelled(w->rep))
+		return report_fail(w->rep, -ECANCELED, "image %s: cancelled; nothing was written", w->place.path);
+	if (offset % IMG_PAGE_SIZE || size % IMG_PAGE_SIZE || size > UINT64_MAX - offset)
+		return report_fail(w->rep, -EINVAL, "image %s: pages at 0x%llx, 0x%zx bytes: not whole pages; this is an error in stasis",
+				   w->place.path, (unsigned long long)offset, size);
+	return w->pool ? 0 : pool_create(w->options.codec, w->options.level, &w->pool);
+}
+
+int img_writer_pages(struct img_writer *w, uint32_t space, uint64_t offset, const void *data, size_t size, bool drop_zero)
+{
+	const char *p = data;
+	size_t n_pages = size / IMG_PAGE_SIZE;
+	int err = writer_check_pages(w, offset, size);
+
+	for (size_t i = 0, end; !err && i < n_pages; i = end) {
+		bool zero = writer_page_is_zero(p + i * IMG_PAGE_SIZE);
+		for (end = i + 1; end < n_pages && writer_page_is_zero(p + end * IMG_PAGE_SIZE) == zero; end++)
+			;
+		if (zero)
+			err = writer_zero_run(w, space, offset + i * IMG_PAGE_SIZE, end - i, drop_zero);
+		else
+			err = writer_data_run(w, space, offset + i * IMG_PAGE_SIZE, p + i * IMG_PAGE_SIZE, end - i);
+	}
+	return writer_failed(w, err);
+}
+
+int img_writer_flush(struct img_writer *w)
+{
+	int err = w->err;
+
+	if (err || !w->pool)
+		return err;
+	if (w->filling_pages)
+		err = writer_submit(w);
+	if (!err)
+		err = writer_drain(w, true);
+	return writer_failed(w, err);
+}
+
+void img_writer_get_stats(const struct img_writer *w, struct img_writer_stats *ret)
+{
+	*ret = w->stats;
+	ret->file_bytes = w->committed ? w->at : w->at + w->records_size;
+}
+
+static int writer_compare_extents(const void *a, const void *b)
+{
+	const struct disk_extent *x = a, *y = b;
+
+	if (x->space != y->space)
+		return x->space < y->space ? -1 : 1;
+	return x->offset < y->offset ? -1 : x->offset > y->offset;
+}
+
+/* Puts the extents into the order of the index and finds pages that were written twice. */
+static int writer_sort_extents(struct img_writer *w)
+{
+	if (w->extents.n)
+		qsort(w->extents.items, w->extents.n, sizeof(*w->extents.items), writer_compare_extents);
+	for (size_t i = 1; i < w->extents.n; i++) {
+		const struct disk_extent *a = &w->extents.items[i - 1], *b = &w->extents.items[i];
+		if (a->space == b->space && b->offset - a->offset < (uint64_t)a->n_pages * IMG_PAGE_SIZE)
+			return report_fail(w->rep, -EINVAL, "image %s: the page at 0x%llx of space %u was written twice; this is an error in "
+					   "stasis", w->place.path, (unsigned long long)b->offset, b->space);
+	}
+	return 0;
+}
+
+/* The hashes that the footer carries, as they come together while the tables are written. */
+struct writer_sums {
+	XXH3_state_t *index, *content;
+};
+
+static int writer_put_chunk_table(struct img_writer *w, const struct writer_sums *sums)
+{
+	AUTO_FREE struct disk_chunk *batch = calloc(WRITER_BATCH, sizeof(*batch));
+	int err = batch ? 0 : -ENOMEM;
+
+	for (size_t i = 0, n; !err && i < w->chunks.n; i += n) {
+		for (n = 0; n < WRITER_BATCH && i + n < w->chunks.n; n++) {
+			const struct disk_chunk *it = &w->chunks.items[i + n];
+			batch[n] = (struct disk_chunk){ htole64(it->file_offset), htole32(it->stored_bytes), htole32(it->raw_bytes),
+							htole32(it->codec), 0, htole64(it->checksum) };
+			XXH3_128bits_update(sums->content, &batch[n].checksum, sizeof(batch[n].checksum));
+		}
+		XXH3_64bits_update(sums->index, batch, n * sizeof(*batch));
+		err = writer_put(w, batch, n * sizeof(*batch));
+	}
+	return err;
+}
+
+static int writer_put_extent_table(struct img_writer *w, const struct writer_sums *sums)
+{
+	AUTO_FREE struct disk_extent *batch = calloc(WRITER_BATCH, sizeof(*batch));
+	int err = batch ? 0 : -ENOMEM;
+
+	for (size_t i = 0, n; !err && i < w->extents.n; i += n) {
+		for (n = 0; n < WRITER_BATCH && i + n < w->extents.n; n++) {
+			const struct disk_extent *it = &w->extents.items[i + n];
+			batch[n] = (struct disk_extent){ htole32(it->space), htole32(it->n_pages), htole64(it->offset),
+							 htole32(it->chunk), htole32(it->chunk_page) };
+		}
+		XXH3_128bits_update(sums->content, batch, n * sizeof(*batch));
+		XXH3_64bits_update(sums->index, batch, n * sizeof(*batch));
+		err = writer_put(w, batch, n * sizeof(*batch));
+	}
+	return err;
+}
+
+static int writer_put_tail(struct img_writer *w, const struct writer_sums *sums)
+{
+	struct disk_footer foot = { .magic = IMG_FOOTER_MAGIC };
+
+	XXH3_64bits_reset(sums->index);
+	XXH3_128bits_reset(sums->content);
+	for (size_t at = 0; at < w->records_size;) {
+		struct disk_record head;
+		memcpy(&head, w->records + at, sizeof(head));
+		XXH3_128bits_update(sums->content, &head.checksum, sizeof(head.checksum));
+		at += sizeof(head) + le64toh(head.length);
+	}
+	writer_align(w, 8);
+	foot.records_offset = htole64(w->at);
+	foot.records_bytes = htole64(w->records_size);
+	foot.record_count = htole64(w->n_records);
+	int err = writer_put(w, w->records, w->records_size);
+	foot.index_offset = htole64(w->at);
+	foot.chunk_count = htole64(w->chunks.n);
+	foot.extent_count = htole64(w->extents.n);
+	if (!err)
+		err = writer_put_chunk_table(w, sums);
+	if (!err)
+		err = writer_put_extent_table(w, sums);
+	if (err)
+		return err;
+	foot.index_checksum = htole64(XXH3_64bits_digest(sums->index));
+	XXH128_canonical_t id;
+	XXH128_canonicalFromHash(&id, XXH3_128bits_digest(sums->content));
+	memcpy(foot.content_id, id.digest, sizeof(foot.content_id));
+	foot.file_bytes = htole64(w->at + sizeof(foot));
+	foot.checksum = htole64(XXH3_64bits(&foot, offsetof(struct disk_footer, checksum)));
+	return writer_put(w, &foot, sizeof(foot));
+}
+
+int img_writer_commit(struct img_writer *w)
+{
+	int err = img_writer_flush(w);
+
+	if (!err && w->committed)
+		return -EINVAL;
+	if (!err && report_cancelled(w->rep))
+		err = report_fail(w->rep, -ECANCELED, "image %s: cancelled; nothing was written", w->place.path);
+	if (!err)
+		err = writer_sort_extents(w);
+	if (!err) {
+		struct writer_sums sums = { XXH3_createState(), XXH3_createState() };
+		err = sums.index && sums.content ? writer_put_tail(w, &sums) : -ENOMEM;
+		XXH3_freeState(sums.index);
+		XXH3_freeState(sums.content);
+	}
+	if (!err)
+		err = place_commit(&w->place);
+	w->committed = !err;
+	return writer_failed(w, err);
+}
+
+void img_writer_destroy(struct img_writer *w)
+{
+	if (!w)
+		return;
+	pool_destroy(w->pool);
+	place_finish(&w->place);
+	free(w->records);
+	vec_finish(&w->chunks);
+	vec_finish(&w->extents);
+	free(w);
+}
