@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Stops every thread of a process and lets them all go again exactly as they were. Kernel workers that show up among the
+ * threads (io_uring, vhost, KVM) are left alone: they run no user code and take their orders from the stopped ones. */
+#ifndef STASIS_INJECT_FREEZE_H
+#define STASIS_INJECT_FREEZE_H
+
+#include <sys/types.h>
+
+#include "base/report.h"
+#include "base/vec.h"
+#include "inject/tracee.h"
+
+struct frozen {
+	pid_t pid;    /* as we see it */
+	pid_t ns_pid; /* as its own pid namespace has it */
+	VEC(struct tracee) threads; /* in the order of /proc/PID/task; the leader first */
+};
+
+/* Stops the whole process, or nothing at all. `timeout_ms` is for each thread to come to a stop. Errors, worded: -ESRCH,
+ * -EPERM (not ours, or traced by somebody else), -ETIMEDOUT (a thread in uninterruptible sleep, or a vfork parent), -ENOTSUP
+ * (a leader that has ended while threads go on; 32-bit code). */
+int freeze_process(struct reporter *rep, pid_t pid, unsigned timeout_ms, struct frozen *ret);
+
+/* Lets go. Threads whose call would show an EINTR of our making issue it again; signals put off meanwhile are sent. */
+int freeze_thaw(struct frozen *f);
+
+/* Forgets the threads without touching them (they are dead, or were detached one by one). */
+void freeze_finish(struct frozen *f);
+
+/* The thread with this tid (as we see it), or NULL. */
+struct tracee *freeze_thread(struct frozen *f, pid_t tid);
+
+#endif

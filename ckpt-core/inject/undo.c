@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/* The undo list. Notes are made before the change, so that a death between the two undoes what never happened, which every entry
+ * must bear: bytes put back where they are, advice given again, a child that is not there. */
+#include "undo.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/ptrace.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+
+#include "base/cleanup.h"
+#include "base/io.h"
+#include "inject/batch.h"
+#include "inject/plant.h"
+
+enum undo_kind { UNDO_BYTES, UNDO_MADVISE, UNDO_CHILD };
+
+struct undo_entry {
+	enum undo_kind kind;
+	pid_t pid;
+	uint64_t addr, size;
+	int advice;
+	uint8_t bytes[INJECT_STUB_ROOM];
+};
+
+#define UNDO_MAX 8192
+
+struct undo_journal {
+	atomic_size_t n;
+	struct undo_entry entries[UNDO_MAX];
+};
+
+struct undo_journal *undo_create(void)
+{
+	struct undo_journal *j = mmap(NULL, sizeof(*j), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	return j == MAP_FAILED ? NULL : j;
+}
+
+void undo_destroy(struct undo_journal *journal)
+{
+	if (journal)
+		munmap(journal, sizeof(*journal));
+}
+
+static int undo_note(struct undo_journal *j, const struct undo_entry *e)
+{
+	size_t n = atomic_load(&j->n);
+
+	if (n == UNDO_MAX)
+		return -ENOSPC;
+	j->entries[n] = *e;
+	atomic_store(&j->n, n + 1);
+	return 0;
+}
+
+int undo_note_bytes(struct undo_journal *journal, pid_t pid, uint64_t addr, const void *bytes, size_t size)
+{
+	struct undo_entry e = { .kind = UNDO_BYTES, .pid = pid, .addr = addr, .size = size };
+
+	if (size > sizeof(e.bytes))
+		return -ENOSPC;
+	memcpy(e.bytes, bytes, size);
+	return undo_note(journal, &e);
+}
+
+int undo_note_madvise(struct undo_journal *journal, pid_t pid, uint64_t addr, uint64_t size, int advice)
+{
+	struct undo_entry e = { .kind = UNDO_MADVISE, .pid = pid, .addr = addr, .size = size, .advice = advice };
+
+	return undo_note(journal, &e);
+}
+
+int undo_note_child(struct undo_journal *journal, pid_t child)
+{
+	struct undo_entry e = { .kind = UNDO_CHILD, .pid = child };
+
+	return undo_note(journal, &e);
+}
+
+bool undo_is_empty(const struct undo_journal *journal)
+{
+	return !atomic_load(&journal->n);
+}
+
+/* The address of the planted stub, 0 when there is none. */
+static uint64_t undo_stub(const struct undo_journal *j)
+{
+	for (size_t i = 0; i < atomic_load(&j->n); i++)
+		if (j->entries[i].kind == UNDO_BYTES)
+			return j->entries[i].addr;
+	return 0;
+}
+
+/* Gives all advice of entries [from, to) again, in batches. The stub is still planted: its bytes were noted first. */
+static int undo_advice(struct undo_journal *j, size_t from, size_t to, struct frozen *f)
+{
+	AUTO_FREE char *text = NULL;
+	struct proc_vma *vmas = NULL;
+	struct batch_place place;
+	struct batch b = { 0 };
+	size_t n_vmas, size;
+	int err = io_read_filef(&text, &size, "/proc/%d/maps", f->pid);
+
+	if (err || (err = proc_maps_parse(text, size, &vmas, &n_vmas)))
+		return err;
+	struct tracee *t = plant_worker(f, vmas, n_vmas, 32768, undo_stub(j), &place);
+	if (!t)
+		err = -ENOSPC;
+	for (size_t i = to; !err && i > from;) {
+		if (!(err = batch_begin(&b, t, &place, 64))) {
+			while (i > from && batch_calls_left(&b)) {
+				const struct undo_entry *e = &j->entries[--i];
+				if (e->kind == UNDO_MADVISE)
+					batch_call(&b, SYS_madvise, INJECT_MAY_FAIL, e->addr, e->size, (uint64_t)e->advice);
+			}
+			err = batch_run(&b);
+		}
+		batch_finish(&b);
+	}
+	proc_maps_free(vmas, n_vmas);
+	return err;
+}
+
+static void undo_child(const struct undo_entry *e)
+{
+	kill(e->pid, SIGKILL);
+	while (waitpid(e->pid, NULL, __WALL) < 0 && errno == EINTR)
+		;
+}
+
+int undo_run(struct undo_journal *j, struct reporter *rep, struct frozen *f)
+{
+	size_t n = atomic_load(&j->n), advices = 0;
+	int err = 0;
+
+	for (size_t i = 0; i < n; i++)
+		advices += j->entries[i].kind == UNDO_MADVISE;
+	if (advices && (err = undo_advice(j, 0, n, f)))
+		report_fail(rep, err, "process %d: memory advice could not be put back: %s", f->pid, strerror(-err));
+	while (n) {
+		struct undo_entry *e = &j->entries[n - 1];
+		int err2 = 0;
+		if (e->kind == UNDO_CHILD)
+			undo_child(e);
+		else if (e->kind == UNDO_BYTES && (err2 = inject_write(f->pid, e->addr, e->bytes, e->size)))
+			report_fail(rep, err2, "process %d: %lu bytes at %#lx could not be put back: %s", e->pid, e->size, e->addr,
+				    strerror(-err2));
+		err = err ? err : err2;
+		atomic_store(&j->n, --n);
+	}
+	return err;
+}
+
+static bool anybody_in_stub(const struct frozen *f, uint64_t stub)
+{
+	vec_each(&f->threads, t)
+		if (stub && t->regs.rip >= stub && t->regs.rip < stub + INJECT_STUB_ROOM)
+			return true;
+	return false;
+}
+
+int undo_recover(struct undo_journal *j, struct reporter *rep)
+{
+	struct frozen f;
+	pid_t pid = 0;
+
+	for (size_t i = 0; i < atomic_load(&j->n); i++) {
+		if (j->entries[i].kind == UNDO_CHILD)
+			kill(j->entries[i].pid, SIGKILL);
+		else
+			pid = j->entries[i].pid;
+	}
+	if (!pid) {
+		atomic_store(&j->n, 0);
+		return 0;
+	}
+	/* The thread that was in a batch goes home by itself once its calls are done: wait for it. */
+	for (int i = 0; i < 500; i++) {
+		struct timespec nap = { 0, 10000000 };
+		int err = freeze_process(rep, pid, 2000, &f);
+		if (err)
+			return err;
+		if (!anybody_in_stub(&f, undo_stub(j))) {
+			err = undo_run(j, rep, &f);
+			int err2 = freeze_thaw(&f);
+			return err ? err : err2;
+		}
+		freeze_thaw(&f);
+		nanosleep(&nap, NULL);
+	}
+	return report_fail(rep, -ETIMEDOUT, "process %d: a thread did not come back from an injected call", pid);
+}

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The undo list of a living target: what was changed in it and how to change it back. It lies in memory shared with a second
+ * process of ours, so that when the controller is killed the other one can still put everything right. */
+#ifndef STASIS_INJECT_UNDO_H
+#define STASIS_INJECT_UNDO_H
+
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/report.h"
+#include "inject/freeze.h"
+
+struct undo_journal;
+
+/* Shared memory, to be made before the fork. NULL when there is no memory. */
+struct undo_journal *undo_create(void);
+void undo_destroy(struct undo_journal *journal);
+
+/* Each notes, before the change is made, how to undo it. Returns 0 or -ENOSPC. */
+int undo_note_bytes(struct undo_journal *journal, pid_t pid, uint64_t addr, const void *bytes, size_t size); /* at most 128 */
+int undo_note_madvise(struct undo_journal *journal, pid_t pid, uint64_t addr, uint64_t size, int advice);
+int undo_note_child(struct undo_journal *journal, pid_t child); /* kill it (by pid, as we see it) */
+
+bool undo_is_empty(const struct undo_journal *journal);
+
+/* Undoes everything in reverse order in a frozen target, and empties the journal. What cannot be undone is said; the first
+ * error is returned, the rest is done all the same. */
+int undo_run(struct undo_journal *journal, struct reporter *rep, struct frozen *f);
+
+/* The same after the controller was killed: the target was let go by the kernel; it is stopped once more for the purpose. Waits
+ * until no thread is within the stub. */
+int undo_recover(struct undo_journal *journal, struct reporter *rep);
+
+#endif
