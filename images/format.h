@@ -88,4 +88,7 @@ int img_schema_decode_at(const struct img_schema *schema, const void *data, size
 /* Opens without comparing any checksum, now or later, so that a fuzzer reaches what lies behind them. */
 int img_reader_open_unchecked(struct reporter *rep, const char *path, struct img_reader **ret);
 
+uint64_t img_reader_file_bytes(const struct img_reader *r);
+struct reporter *img_reader_reporter(const struct img_reader *r);
+
 #endif

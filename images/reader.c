@@ -366,6 +366,16 @@ int img_reader_fd(const struct img_reader *r)
 	return r->fd;
 }
 
+uint64_t img_reader_file_bytes(const struct img_reader *r)
+{
+	return r->file_bytes;
+}
+
+struct reporter *img_reader_reporter(const struct img_reader *r)
+{
+	return r->rep;
+}
+
 const uint8_t *img_reader_content_id(const struct img_reader *r)
 {
 	return r->foot.content_id;
