@@ -43,17 +43,20 @@ setup_packages() {
 	rm -f "$log"
 }
 
-# setup_build DIRECTORY [MESON OPTION...]: configures and builds; quiet unless it fails.
+# setup_build DIRECTORY [MESON OPTION...]: configures (again, if there are options) and builds; quiet unless it fails.
 setup_build() {
-	local dir=$1 log
+	local dir=$1 log again=()
 	shift
 	log=$(mktemp)
-	if ! { { [ -e "$dir/build.ninja" ] && meson configure "$dir" "$@" || meson setup "$dir" "$setup_root" "$@"; } && ninja -C "$dir"; } >"$log" 2>&1; then
+	[ ! -e "$dir/build.ninja" ] || again=(--reconfigure)
+	if ! { { [ -n "${again[*]}" ] && [ $# = 0 ]; } || meson setup "${again[@]}" "$dir" "$setup_root" "$@"; } >"$log" 2>&1 ||
+		! ninja -C "$dir" >>"$log" 2>&1; then
 		tail -n 60 "$log" >&2
 		rm -f "$log"
 		setup_fail "the build in $dir failed"
 		return
 	fi
+	! grep -E 'warning:' "$log" >&2
 	rm -f "$log"
 }
 
