@@ -155,3 +155,18 @@ const struct img_schema rec_seccomp_schema = IMG_SCHEMA("SECC", 1, IMG_MUST_UNDE
 const struct img_schema rec_timer_schema = IMG_SCHEMA("TIMR", 1, IMG_MUST_UNDERSTAND, "POSIX timer", rec_timer, timer_fields);
 const struct img_schema rec_vma_schema = IMG_SCHEMA("VMA ", 1, IMG_MUST_UNDERSTAND, "memory mapping", rec_vma, vma_fields);
 const struct img_schema rec_guard_schema = IMG_SCHEMA("GARD", 1, IMG_MUST_UNDERSTAND, "guard region", rec_guard, guard_fields);
+
+size_t stasis_schemas(const struct img_schema *ret[STASIS_SCHEMAS_MAX])
+{
+	static const struct img_schema *const own[] = {
+		&rec_host_schema, &rec_process_schema, &rec_thread_schema, &rec_seccomp_schema, &rec_timer_schema, &rec_vma_schema, &rec_guard_schema,
+	};
+	size_t n_fd, n = 0;
+	const struct img_schema *const *fd = fd_schemas(&n_fd);
+
+	for (size_t i = 0; i < sizeof(own) / sizeof(own[0]); i++)
+		ret[n++] = own[i];
+	for (size_t i = 0; i < n_fd && n < STASIS_SCHEMAS_MAX; i++)
+		ret[n++] = fd[i];
+	return n;
+}

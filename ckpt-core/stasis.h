@@ -21,6 +21,10 @@ int stasis_job_create(const struct report_sink *sink, enum report_level level, c
 void stasis_job_destroy(struct stasis_job *job);
 struct reporter *stasis_job_reporter(struct stasis_job *job);
 
+/* What is known of host hardware that the engine itself has no name for (see fd/fd.h); borrowed for the life of the job. */
+struct fd_claim;
+void stasis_job_claims(struct stasis_job *job, const struct fd_claim *claims, size_t n);
+
 enum stasis_disk { STASIS_DISK_AUTO, STASIS_DISK_COPY, STASIS_DISK_NONE };
 
 struct stasis_checkpoint_options {
@@ -73,7 +77,8 @@ struct stasis_restarted {
  * descendant of the caller. The keeper process `init` lives as long as the target does and reaps it. */
 int stasis_restart(struct stasis_job *job, const struct stasis_restart_options *options, struct stasis_restarted *ret);
 
-/* All record schemas of the engine, for show. */
-const struct img_schema *const *stasis_schemas(size_t *ret_n);
+/* All record schemas of the engine, for show: puts pointers into `ret` and returns how many. */
+#define STASIS_SCHEMAS_MAX 64
+size_t stasis_schemas(const struct img_schema *ret[STASIS_SCHEMAS_MAX]);
 
 #endif

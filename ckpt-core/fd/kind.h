@@ -54,6 +54,12 @@ struct fd_slot {
 	struct fd_file *file;
 };
 
+/* A mapping that shows a part of a file. */
+struct fd_window {
+	pid_t pid;
+	uint64_t start, end, offset;
+};
+
 /* A file behind descriptions and mappings, on both sides. */
 struct fd_back {
 	struct fd_back_record r;
@@ -61,16 +67,22 @@ struct fd_back {
 
 	/* capture: how to get at it again: a descriptor or a mapping of a process */
 	struct fd_process proc;
-	int slot_fd; /* -1: only mapped, see the mapping */
-	uint64_t map_start, map_end, map_offset;
+	int slot_fd; /* -1: only mapped, see the windows */
+	VEC(struct fd_window) windows;
+	bool has_map_id; /* what /proc/PID/maps calls it; may differ from st_dev:st_ino (btrfs, overlayfs) */
+	uint32_t map_major, map_minor;
+	uint64_t map_ino;
+	unsigned writers, appenders; /* descriptions */
+	bool memory;  /* on tmpfs or hugetlbfs: shared memory with a name when it is mapped */
+	bool leased;  /* to open it would break a lease of the target's */
 	int clone_fd; /* own copy or reflink, made while frozen, written to the image by save_late; -1 = none */
-	bool pinned;  /* contents are the user's to keep (--disk=none) */
-	char *why;    /* what stands in the way of saving it; NULL = nothing */
 
 	/* restore */
 	char *path_now;  /* what is opened here and now; owned */
 	char *path_temp; /* made by us beside path_now, renamed to it by commit; NULL = none; owned */
 	int use;         /* enum fd_back_use, see back-plan.c */
+	struct stat st_now; /* of path_now, as compared by plan */
+	int fd_made;     /* what prepare made or opened to make descriptions from; -1 = none */
 	int fd_ro, fd_rw; /* for mapping, in the backing range; -1 = none */
 };
 
@@ -89,6 +101,9 @@ struct fd_verdict {
 __attribute__((format(printf, 2, 3))) void fd_verdict_action(struct fd_verdict *v, const char *fmt, ...);
 /* `remedy` is copied. The first obstacle stays. */
 __attribute__((format(printf, 3, 4))) void fd_verdict_obstacle(struct fd_verdict *v, const char *remedy, const char *fmt, ...);
+
+/* Hands the verdict to the findings and clears it. */
+int fd_verdict_give(struct fd_verdict *v, struct findings *findings, const char *object, const char *kind);
 
 /* What claim and inspect look at. All borrowed, for the call only. */
 struct fd_look {
@@ -141,13 +156,15 @@ struct fd_capture {
 	struct fd_claim *claims;
 	uint32_t next_space;
 	uint64_t own_copies; /* bytes held in memory for save_late */
-	bool checked;
+	bool checked;     /* fd_capture_check was here, and found: */
+	size_t obstacles;
 	VEC(struct fd_process) procs;
 	VEC(struct fd_file *) files; /* by id - 1 */
+	VEC(struct fd_file *) order; /* the same, as capture.c sorts them */
 	VEC(struct fd_slot) slots;
 	VEC(struct fd_back *) backs; /* by id - 1 */
 	VEC(struct fd_lock) locks;
-	VEC(struct finding) notes; /* of mappings; given to fd_capture_check */
+	struct findings notes; /* of mappings; given on by fd_capture_check */
 };
 
 /* A copy of the description (see fd_look.copy: the same warning). Owned by the caller. Returns it or a negative errno, worded

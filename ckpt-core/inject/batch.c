@@ -90,7 +90,7 @@ void batch_finish(struct batch *b)
 void batch_reset(struct batch *b)
 {
 	b->n_calls = b->data_used = b->done = 0;
-	b->overflow = false;
+	b->overflow = b->clones = false;
 	b->child = 0;
 }
 
@@ -204,7 +204,7 @@ static int batch_walk(struct batch *b, uint64_t home_sp)
 	regs.r12 = b->place.area + b->n_calls * sizeof(struct inject_call);
 	regs.r13 = (uint64_t)t->ns_tgid;
 	regs.r14 = (uint64_t)t->ns_tid;
-	regs.r15 = (uint64_t)home << 32 | (unsigned)b->place.tell;
+	regs.r15 = (uint64_t)home << 32 | (unsigned)b->clones << 8 | (unsigned)b->place.tell;
 	regs.rbp = home_sp;
 	regs.rsp = b->place.area;
 	regs.orig_rax = (uint64_t)-1; /* or the kernel's restart logic shifts rip */
@@ -268,4 +268,32 @@ int batch_run(struct batch *b)
 			return (int)c->result;
 	}
 	return 0;
+}
+
+int batch_clone(struct tracee *t, const struct batch_place *place, uint32_t nr, uint64_t flags, const void *args, size_t args_size,
+		struct tracee *ret)
+{
+	struct batch b;
+	int err = batch_begin(&b, t, place, 1);
+
+	if (err)
+		return err;
+	b.clones = true;
+	struct inject_call *call = args ? batch_call(&b, nr, 0, batch_put(&b, args, args_size), args_size) : batch_call(&b, nr, 0, flags);
+	err = batch_run(&b);
+	if (b.child) {
+		struct tracee task = { .tid = b.child, .ns_tid = (pid_t)call->result, .ns_tgid = (pid_t)call->result, .attached = true };
+		int err2 = tracee_wait_stop(&task, 5000);
+		if (!err2)
+			err2 = tracee_load(&task);
+		err = err ? err : err2;
+		if (err)
+			kill(b.child, SIGKILL);
+		else
+			*ret = task;
+	} else if (!err) {
+		err = -ECHILD;
+	}
+	batch_finish(&b);
+	return err;
 }

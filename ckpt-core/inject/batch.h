@@ -24,8 +24,7 @@
 #define INJECT_STUB_ROOM 128
 
 enum inject_flags {
-	INJECT_MAY_FAIL = 1,    /* the walk goes on after an error */
-	INJECT_CHILD_EXITS = 2, /* a clone: a child whose controller is dead exits */
+	INJECT_MAY_FAIL = 1, /* the walk goes on after an error */
 };
 
 struct inject_call {
@@ -56,6 +55,7 @@ struct batch {
 	size_t data_used; /* bytes of the area given out behind the calls */
 	size_t done;    /* after batch_run: calls that were made, the failed one not counted */
 	pid_t child;    /* after batch_run: task made by a clone in the batch, attached and stopping; 0 none */
+	bool clones;    /* set by the caller: the only call is a clone; a task born in it whose controller is dead exits */
 	bool overflow;  /* a call or data did not fit: batch_run fails with -ENOSPC */
 };
 
@@ -85,6 +85,12 @@ struct inject_call *batch_add(struct batch *b, uint32_t nr, uint32_t flags, cons
  * errno is returned and `done` is its index. -ESRCH: the thread ended. Other negative errnos: ptrace or memory access failed.
  * Registers and mask of the thread are its own again in every case but -ESRCH. */
 int batch_run(struct batch *b);
+
+/* Makes one new task by a batch of a single clone (SYS_clone with these flags) or clone3 (SYS_clone3 with `args`) in `t`. The task
+ * is attached by the kernel at birth; it is waited for and loaded. Its tids are filled in for a process of its own; a caller that
+ * makes a thread corrects ns_tgid. On failure a task that was made is killed. */
+int batch_clone(struct tracee *t, const struct batch_place *place, uint32_t nr, uint64_t flags, const void *args, size_t args_size,
+		struct tracee *ret);
 
 /* Reads and writes memory of a traced process, whatever the protection (/proc/PID/mem, then ptrace). */
 int inject_read(pid_t pid, uint64_t addr, void *buf, size_t size);

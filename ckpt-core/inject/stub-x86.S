@@ -2,11 +2,12 @@
 /* The only code of ours that ever runs inside a target: walks an array of system calls, then tells the controller.
  *
  * In:  rbx first call, r12 end of the calls, r13 tgid, r14 tid (both as the target's pid namespace has them),
- *      r15 = the telling signal in the low half, the number of the last system call ("home") in the high half,
+ *      r15 = the telling signal in bits 0-7, bit 8: this batch is one clone, the number of the last system call ("home")
+ *      in the high half,
  *      rbp = the stack pointer for that last call.
  * A call (struct inject_call): 0 number (u32), 4 flags (u32), 8 six arguments, 56 result.
- * The walk ends at the first error (result in -4095..-1) unless flag 1; a result 0 with flag 2 (fork: we are the child) goes
- * straight to exit_group, so that a child whose controller died never runs as a second target.
+ * The walk ends at the first error (result in -4095..-1) unless flag 1. A task born in a clone batch (result 0) goes straight to
+ * exit_group, touching no memory, so that a child whose controller died never runs as a second target.
  * Uses no stack, so that it can run on any thread. Keep it below INJECT_STUB_ROOM bytes. */
 	.section .rodata
 	.globl inject_stub, inject_stub_told, inject_stub_end
@@ -23,17 +24,17 @@ inject_stub:
 	mov	40(%rbx), %r8
 	mov	48(%rbx), %r9
 	syscall
-	mov	%rax, 56(%rbx)
 	test	%rax, %rax
 	jz	3f
+4:	mov	%rax, 56(%rbx)
 	cmp	$-4095, %rax
 	jb	1f
 	testb	$1, 4(%rbx)
 	jz	2f
 1:	add	$64, %rbx
 	jmp	inject_stub
-3:	testb	$2, 4(%rbx)
-	jz	1b
+3:	bt	$8, %r15
+	jnc	4b
 	mov	$231, %eax		/* exit_group */
 	xor	%edi, %edi
 	syscall

@@ -18,7 +18,7 @@
 #include "inject/batch.h"
 #include "inject/plant.h"
 
-enum undo_kind { UNDO_BYTES, UNDO_MADVISE, UNDO_CHILD };
+enum undo_kind { UNDO_BYTES, UNDO_MADVISE, UNDO_CHILD, UNDO_REAP };
 
 struct undo_entry {
 	enum undo_kind kind;
@@ -82,6 +82,18 @@ int undo_note_child(struct undo_journal *journal, pid_t child)
 	return undo_note(journal, &e);
 }
 
+int undo_note_reap(struct undo_journal *journal, pid_t pid, pid_t ns_child)
+{
+	struct undo_entry e = { .kind = UNDO_REAP, .pid = pid, .addr = (uint64_t)ns_child };
+
+	return undo_note(journal, &e);
+}
+
+void undo_forget(struct undo_journal *journal)
+{
+	atomic_store(&journal->n, 0);
+}
+
 bool undo_is_empty(const struct undo_journal *journal)
 {
 	return !atomic_load(&journal->n);
@@ -96,8 +108,8 @@ static uint64_t undo_stub(const struct undo_journal *j)
 	return 0;
 }
 
-/* Gives all advice of entries [from, to) again, in batches. The stub is still planted: its bytes were noted first. */
-static int undo_advice(struct undo_journal *j, size_t from, size_t to, struct frozen *f)
+/* Undoes by injected calls whatever needs them, in batches. The stub is still planted: its bytes were noted first. */
+static int undo_calls(struct undo_journal *j, size_t n, struct frozen *f)
 {
 	AUTO_FREE char *text = NULL;
 	struct proc_vma *vmas = NULL;
@@ -111,12 +123,14 @@ static int undo_advice(struct undo_journal *j, size_t from, size_t to, struct fr
 	struct tracee *t = plant_worker(f, vmas, n_vmas, 32768, undo_stub(j), &place);
 	if (!t)
 		err = -ENOSPC;
-	for (size_t i = to; !err && i > from;) {
+	for (size_t i = n; !err && i > 0;) {
 		if (!(err = batch_begin(&b, t, &place, 64))) {
-			while (i > from && batch_calls_left(&b)) {
+			while (i > 0 && batch_calls_left(&b)) {
 				const struct undo_entry *e = &j->entries[--i];
 				if (e->kind == UNDO_MADVISE)
 					batch_call(&b, SYS_madvise, INJECT_MAY_FAIL, e->addr, e->size, (uint64_t)e->advice);
+				else if (e->kind == UNDO_REAP)
+					batch_call(&b, SYS_wait4, INJECT_MAY_FAIL, e->addr, 0, __WALL | WNOHANG, 0);
 			}
 			err = batch_run(&b);
 		}
@@ -133,26 +147,33 @@ static void undo_child(const struct undo_entry *e)
 		;
 }
 
-int undo_run(struct undo_journal *j, struct reporter *rep, struct frozen *f)
+int undo_run(struct undo_journal *j, struct reporter *rep, struct frozen *f, bool keep_children)
 {
-	size_t n = atomic_load(&j->n), advices = 0;
+	size_t n = atomic_load(&j->n), calls = 0, kept = 0;
+	struct undo_entry *keep = NULL;
 	int err = 0;
 
 	for (size_t i = 0; i < n; i++)
-		advices += j->entries[i].kind == UNDO_MADVISE;
-	if (advices && (err = undo_advice(j, 0, n, f)))
-		report_fail(rep, err, "process %d: memory advice could not be put back: %s", f->pid, strerror(-err));
-	while (n) {
-		struct undo_entry *e = &j->entries[n - 1];
+		calls += j->entries[i].kind == UNDO_MADVISE || j->entries[i].kind == UNDO_REAP;
+	if (calls && (err = undo_calls(j, n, f)))
+		report_fail(rep, err, "process %d: memory advice could not be put back, or a helper not be reaped: %s", f->pid, strerror(-err));
+	for (size_t i = n; i > 0; i--) {
+		struct undo_entry *e = &j->entries[i - 1];
 		int err2 = 0;
-		if (e->kind == UNDO_CHILD)
+		if (e->kind == UNDO_CHILD && keep_children)
+			keep = e;
+		else if (e->kind == UNDO_CHILD)
 			undo_child(e);
 		else if (e->kind == UNDO_BYTES && (err2 = inject_write(f->pid, e->addr, e->bytes, e->size)))
 			report_fail(rep, err2, "process %d: %lu bytes at %#lx could not be put back: %s", e->pid, e->size, e->addr,
 				    strerror(-err2));
 		err = err ? err : err2;
-		atomic_store(&j->n, --n);
 	}
+	if (keep) {
+		j->entries[0] = *keep;
+		kept = 1;
+	}
+	atomic_store(&j->n, kept);
 	return err;
 }
 
@@ -172,7 +193,7 @@ int undo_recover(struct undo_journal *j, struct reporter *rep)
 	for (size_t i = 0; i < atomic_load(&j->n); i++) {
 		if (j->entries[i].kind == UNDO_CHILD)
 			kill(j->entries[i].pid, SIGKILL);
-		else
+		else if (!pid)
 			pid = j->entries[i].pid;
 	}
 	if (!pid) {
@@ -186,7 +207,7 @@ int undo_recover(struct undo_journal *j, struct reporter *rep)
 		if (err)
 			return err;
 		if (!anybody_in_stub(&f, undo_stub(j))) {
-			err = undo_run(j, rep, &f);
+			err = undo_run(j, rep, &f, false);
 			int err2 = freeze_thaw(&f);
 			return err ? err : err2;
 		}

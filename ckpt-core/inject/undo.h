@@ -20,12 +20,16 @@ void undo_destroy(struct undo_journal *journal);
 int undo_note_bytes(struct undo_journal *journal, pid_t pid, uint64_t addr, const void *bytes, size_t size); /* at most 128 */
 int undo_note_madvise(struct undo_journal *journal, pid_t pid, uint64_t addr, uint64_t size, int advice);
 int undo_note_child(struct undo_journal *journal, pid_t child); /* kill it (by pid, as we see it) */
+int undo_note_reap(struct undo_journal *journal, pid_t pid, pid_t ns_child); /* let the target reap a child of its own */
 
 bool undo_is_empty(const struct undo_journal *journal);
 
-/* Undoes everything in reverse order in a frozen target, and empties the journal. What cannot be undone is said; the first
- * error is returned, the rest is done all the same. */
-int undo_run(struct undo_journal *journal, struct reporter *rep, struct frozen *f);
+/* Undoes everything in a frozen target and empties the journal, but for the (one) snapshot child if it is still needed. What
+ * cannot be undone is said; the first error is returned, the rest is done all the same. */
+int undo_run(struct undo_journal *journal, struct reporter *rep, struct frozen *f, bool keep_children);
+
+/* Empties the journal: what it would undo is gone (the target was killed, the child has ended). */
+void undo_forget(struct undo_journal *journal);
 
 /* The same after the controller was killed: the target was let go by the kernel; it is stopped once more for the purpose. Waits
  * until no thread is within the stub. */

@@ -1,0 +1,379 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/* The checkpoint: its phases, and the two processes of ours that make it safe to kill either.
+ *
+ * Theory of operation. The caller's process (the front) forks the controller, which traces the target and does all the work. If the
+ * front is killed, the controller sees the end of a pipe, cancels and rolls back. If the controller is killed, the kernel lets
+ * the target run on (see batch.h), and the front puts back what the journal says was changed. If both are killed at once the
+ * target still runs on; at worst some bytes of ours stay in the padding behind its text.
+ * Test: killed-controller-leaves-target-running. */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/ptrace.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "collect/collect.h"
+#include "fd/fd.h"
+#include "host.h"
+#include "inject/freeze.h"
+#include "inject/plant.h"
+#include "inject/snapshot.h"
+#include "inject/undo.h"
+#include "job.h"
+
+#define FREEZE_TIMEOUT_MS 10000
+#define FIRST_FILE_SPACE 0x10000u /* below: one space per process */
+#define AREA_MAX 65536
+
+struct checkpoint_shared { /* between front and controller */
+	int cancel;
+	bool finished;
+	struct stasis_checkpoint_result result;
+	char error[2048];
+};
+
+struct checkpoint {
+	struct stasis_job *job;
+	struct reporter *rep;
+	const struct stasis_checkpoint_options *opt;
+	struct checkpoint_shared *shared;
+	struct undo_journal *journal;
+	pid_t pid;
+	int pidfd;
+	struct frozen frozen;
+	bool is_frozen;
+	struct findings findings;
+	struct fd_capture *files;
+	struct collect collect;
+	struct rec_host host;
+	struct img_writer *writer;
+	pid_t child; /* the snapshot; 0 = read from the stopped target */
+	uint64_t begin_us, freeze_us;
+};
+
+static uint64_t now_us(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
+}
+
+/* Everything that can be known of a running process: its own obstacles, descriptors, mappings. */
+static int survey(struct stasis_job *job, pid_t pid, int pidfd, const struct stasis_checkpoint_options *opt, bool frozen,
+		  struct fd_capture **ret_files, struct collect *ret_collect, struct findings *findings)
+{
+	struct fd_process proc = { .pid = pid, .pidfd = pidfd };
+	struct fd_capture_options fo = { .frozen = frozen, .disk = opt ? opt->disk : STASIS_DISK_AUTO, .first_space = FIRST_FILE_SPACE,
+					 .image_path = opt ? opt->image : NULL, .claims = job->claims, .n_claims = job->n_claims };
+	struct fd_capture *files;
+	int err = fd_capture_create(&job->rep, &fo, &files);
+
+	if (err)
+		return err;
+	collect_init(ret_collect, &job->rep, &proc);
+	if ((err = fd_capture_process(files, &proc)) || (err = collect_mappings(ret_collect, files, findings)) ||
+	    (err = fd_capture_check(files, findings))) {
+		collect_finish(ret_collect);
+		fd_capture_destroy(files);
+		return err;
+	}
+	*ret_files = files;
+	return 0;
+}
+
+static int open_pidfd(struct reporter *rep, pid_t pid)
+{
+	int fd = (int)syscall(SYS_pidfd_open, pid, 0);
+
+	return fd >= 0 ? fd : report_fail(rep, -errno, "process %d: %s", pid, errno == ESRCH ? "no such process" : strerror(errno));
+}
+
+int stasis_check(struct stasis_job *job, pid_t pid, const struct stasis_checkpoint_options *options, struct findings *ret)
+{
+	struct fd_capture *files;
+	struct collect collect;
+	int err = collect_obstacles(&job->rep, pid, ret);
+
+	if (err)
+		return err;
+	AUTO_CLOSE int pidfd = open_pidfd(&job->rep, pid);
+	if (pidfd < 0)
+		return pidfd;
+	if ((err = survey(job, pid, pidfd, options, false, &files, &collect, ret)))
+		return err;
+	collect_finish(&collect);
+	fd_capture_destroy(files);
+	return 0;
+}
+
+/* ---- phases, in order; each may fail, unwind() then takes everything back ---- */
+
+static int phase_check(struct checkpoint *cp)
+{
+	struct img_writer_options wo = { .codec = cp->opt->codec, .level = cp->opt->level, .overwrite = cp->opt->overwrite };
+	int err = stasis_check(cp->job, cp->pid, cp->opt, &cp->findings);
+
+	if (!err)
+		err = findings_refuse(&cp->findings, cp->rep, -EOPNOTSUPP);
+	findings_finish(&cp->findings);
+	if (err)
+		return err;
+	if ((cp->pidfd = open_pidfd(cp->rep, cp->pid)) < 0)
+		return cp->pidfd;
+	return img_writer_create(cp->rep, cp->opt->image, &wo, &cp->writer);
+}
+
+static int phase_freeze(struct checkpoint *cp)
+{
+	unsigned timeout = cp->opt->freeze_timeout_ms ? cp->opt->freeze_timeout_ms : FREEZE_TIMEOUT_MS;
+
+	cp->freeze_us = now_us();
+	int err = freeze_process(cp->rep, cp->pid, timeout, &cp->frozen);
+	cp->is_frozen = !err;
+	return err;
+}
+
+static int phase_collect(struct checkpoint *cp)
+{
+	struct collect *c = &cp->collect;
+	uint64_t stub;
+	int err = survey(cp->job, cp->pid, cp->pidfd, cp->opt, true, &cp->files, c, &cp->findings);
+
+	if (err || (err = findings_refuse(&cp->findings, cp->rep, -EOPNOTSUPP)))
+		return err;
+	c->frozen = &cp->frozen;
+	if ((err = plant_stub(cp->rep, &cp->frozen, c->vmas, c->n_vmas, cp->journal, &stub)))
+		return err;
+	if (!(c->worker = plant_worker(&cp->frozen, c->vmas, c->n_vmas, AREA_MAX, stub, &c->place)))
+		return report_fail(cp->rep, -ENOSPC, "process %d: none of its threads has room on its stack to work from", cp->pid);
+	if ((err = collect_process(c)) || (err = collect_threads(c)) || (err = host_capture(&cp->host)))
+		return err;
+	if (cp->opt->name && !(cp->host.name = strdup(cp->opt->name)))
+		return -ENOMEM;
+	return collect_vdso(c, &cp->host);
+}
+
+static int snapshot_ranges(const struct collect *c, struct snapshot_range **ret, size_t *ret_n)
+{
+	VEC(struct snapshot_range) ranges = { 0 };
+
+	for (size_t i = 0; i < c->mappings.n; i++) {
+		const struct rec_vma *v = &c->mappings.items[i];
+		struct snapshot_range r = { .start = v->start, .end = v->end, .dontfork = v->vm_flags & PROC_VMA_DC,
+					    .wipeonfork = v->vm_flags & PROC_VMA_WF };
+		if (v->kind != VMA_VDSO && !v->shared && (r.dontfork || r.wipeonfork) && vec_push(&ranges, r)) {
+			vec_finish(&ranges);
+			return -ENOMEM;
+		}
+	}
+	*ret = ranges.items;
+	*ret_n = ranges.n;
+	return 0;
+}
+
+/* Contents of files first: they are read while nobody writes them. Then the picture of the memory; with --stop the target itself. */
+static int phase_snapshot(struct checkpoint *cp)
+{
+	AUTO_FREE struct snapshot_range *ranges = NULL;
+	size_t n = 0;
+	int err = img_writer_record(cp->writer, &rec_host_schema, &cp->host);
+
+	if (err || (err = collect_save(&cp->collect, cp->writer)) || (err = fd_capture_save(cp->files, cp->writer)))
+		return err;
+	if (cp->opt->stop)
+		return undo_run(cp->journal, cp->rep, &cp->frozen, false);
+	if ((err = snapshot_ranges(&cp->collect, &ranges, &n)))
+		return err;
+	return snapshot_fork(cp->rep, cp->collect.worker, &cp->collect.place, ranges, n, cp->journal, &cp->child);
+}
+
+static int phase_thaw(struct checkpoint *cp)
+{
+	if (cp->opt->stop)
+		return 0;
+	int err = undo_run(cp->journal, cp->rep, &cp->frozen, true);
+	int err2 = freeze_thaw(&cp->frozen);
+	cp->is_frozen = false;
+	cp->shared->result.pause_us = now_us() - cp->freeze_us;
+	return err ? err : err2;
+}
+
+static int phase_write(struct checkpoint *cp)
+{
+	int err = collect_pages(&cp->collect, cp->child ? cp->child : cp->pid, cp->writer);
+
+	return err ? err : fd_capture_save_late(cp->files, cp->writer);
+}
+
+static void end_child(struct checkpoint *cp)
+{
+	if (cp->child) {
+		snapshot_end(cp->child);
+		undo_forget(cp->journal);
+		cp->child = 0;
+	}
+}
+
+static int phase_commit(struct checkpoint *cp)
+{
+	struct stasis_checkpoint_result *res = &cp->shared->result;
+
+	end_child(cp);
+	int err = img_writer_commit(cp->writer);
+	if (err)
+		return err;
+	img_writer_get_stats(cp->writer, &res->stats);
+	res->n_processes = 1;
+	res->n_threads = (unsigned)cp->collect.threads.n;
+	res->n_mappings = (unsigned)cp->collect.mappings.n;
+	res->n_files = fd_capture_count(cp->files);
+	if (cp->opt->stop) {
+		kill(cp->pid, SIGKILL);
+		freeze_thaw(&cp->frozen);
+		cp->is_frozen = false;
+		res->pause_us = now_us() - cp->freeze_us;
+		struct pollfd pfd = { .fd = cp->pidfd, .events = POLLIN };
+		poll(&pfd, 1, 10000);
+	}
+	res->total_us = now_us() - cp->begin_us;
+	return 0;
+}
+
+static const struct {
+	const char *name;
+	int (*run)(struct checkpoint *cp);
+} phases[] = {
+	{ "check", phase_check }, { "freeze", phase_freeze }, { "collect", phase_collect }, { "snapshot", phase_snapshot },
+	{ "thaw", phase_thaw },   { "write", phase_write },   { "commit", phase_commit },
+};
+
+/* Takes everything back, from whatever phase. The order matters: the child goes before the journal that would kill it again. */
+static void unwind(struct checkpoint *cp)
+{
+	img_writer_destroy(cp->writer);
+	end_child(cp);
+	if (cp->is_frozen) {
+		undo_run(cp->journal, cp->rep, &cp->frozen, false);
+		freeze_thaw(&cp->frozen);
+	}
+	collect_finish(&cp->collect);
+	fd_capture_destroy(cp->files);
+	img_schema_clear(&rec_host_schema, &cp->host);
+	findings_finish(&cp->findings);
+	if (cp->pidfd >= 0)
+		close(cp->pidfd);
+}
+
+static int run_phases(struct checkpoint *cp)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(phases); i++) {
+		char fault[64];
+		snprintf(fault, sizeof(fault), "checkpoint.%s", phases[i].name);
+		if (report_cancelled(cp->rep))
+			return -ECANCELED;
+		report_debug(cp->rep, "phase %s", phases[i].name);
+		int err = report_fault(cp->rep, fault);
+		if (!err)
+			err = phases[i].run(cp);
+		if (err)
+			return err;
+	}
+	return report_fault(cp->rep, "checkpoint.done");
+}
+
+/* Cancels when the front is gone: nothing is ever written to the pipe, so reading it ends with the front. */
+static void *watch_front(void *arg)
+{
+	int *const *args = arg;
+	char byte;
+
+	while (read(*args[0], &byte, 1) < 0 && errno == EINTR)
+		;
+	*args[1] = 1;
+	return NULL;
+}
+
+static int controller(struct checkpoint *cp, int pipe_fd)
+{
+	int *args[2] = { &pipe_fd, &cp->shared->cancel };
+	sigset_t all, old;
+	pthread_t watcher;
+
+	setsid(); /* Ctrl-C is for the front, which cancels in good order */
+	prctl(PR_SET_NAME, "stasis-ctl");
+	cp->begin_us = now_us();
+	cp->rep->cancel = &cp->shared->cancel;
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	int err = -pthread_create(&watcher, NULL, watch_front, args);
+	if (!err)
+		err = run_phases(cp);
+	unwind(cp);
+	if (err == -ECANCELED && !cp->rep->first_error)
+		report_fail(cp->rep, err, "cancelled; the target runs on and no image was made");
+	if (cp->rep->first_error)
+		snprintf(cp->shared->error, sizeof(cp->shared->error), "%s", cp->rep->first_error);
+	cp->shared->finished = true;
+	return err;
+}
+
+/* Waits for the controller, hands on a cancel, and cleans up after a killed one. */
+static int front(struct stasis_job *job, struct checkpoint *cp, pid_t controller_pid)
+{
+	AUTO_CLOSE int pidfd = open_pidfd(&job->rep, controller_pid);
+	struct pollfd pfd = { .fd = pidfd, .events = POLLIN };
+	int status;
+
+	while (poll(&pfd, 1, 50) <= 0)
+		if (report_cancelled(&job->rep))
+			cp->shared->cancel = 1;
+	while (waitpid(controller_pid, &status, __WALL) < 0 && errno == EINTR)
+		;
+	if (WIFEXITED(status) && cp->shared->finished) {
+		if (cp->shared->error[0] && !job->rep.first_error)
+			job->rep.first_error = strdup(cp->shared->error);
+		return -WEXITSTATUS(status);
+	}
+	int err = undo_recover(cp->journal, &job->rep);
+	return report_fail(&job->rep, err ? err : -EINTR, "the checkpoint's controller was killed; the target runs on%s and no image was made",
+			   err ? "" : " unchanged");
+}
+
+int stasis_checkpoint(struct stasis_job *job, pid_t pid, const struct stasis_checkpoint_options *options,
+		      struct stasis_checkpoint_result *ret)
+{
+	struct checkpoint cp = { .job = job, .rep = &job->rep, .opt = options, .pid = pid, .pidfd = -1 };
+	int fds[2], err;
+
+	cp.journal = undo_create();
+	cp.shared = mmap(NULL, sizeof(*cp.shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (!cp.journal || cp.shared == MAP_FAILED || pipe2(fds, O_CLOEXEC) < 0)
+		return report_fail(&job->rep, -ENOMEM, "checkpoint: no memory or descriptors for the controller");
+	fflush(NULL);
+	pid_t child = fork();
+	if (child == 0) {
+		close(fds[1]);
+		_exit(-controller(&cp, fds[0]) & 0xff);
+	}
+	close(fds[0]);
+	err = child < 0 ? report_fail(&job->rep, -errno, "checkpoint: no controller could be started: %s", strerror(errno)) :
+			  front(job, &cp, child);
+	close(fds[1]);
+	if (!err)
+		*ret = cp.shared->result;
+	munmap(cp.shared, sizeof(*cp.shared));
+	undo_destroy(cp.journal);
+	return err;
+}

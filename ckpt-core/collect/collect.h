@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What a frozen process is made of, gathered into records. The parts are independent: mappings and obstacles can be looked at
+ * without stopping anything (stasis check); threads and attributes need the frozen process. */
+#ifndef STASIS_COLLECT_H
+#define STASIS_COLLECT_H
+
+#include "base/findings.h"
+#include "base/vec.h"
+#include "fd/fd.h"
+#include "inject/batch.h"
+#include "inject/freeze.h"
+#include "proc/maps.h"
+#include "records.h"
+#include "writer.h"
+
+/* One process. Everything in it is owned and given back by collect_finish. */
+struct collect {
+	struct reporter *rep;
+	struct fd_process proc;
+	struct frozen *frozen;        /* NULL while only checking */
+	struct batch_place place;     /* of the worker: stub and scratch memory for calls on behalf of the whole process */
+	struct tracee *worker;
+	struct proc_vma *vmas;
+	size_t n_vmas;
+	struct rec_process process;
+	VEC(struct rec_vma) mappings;
+	VEC(bool) whole;              /* per mapping: every page is saved, not only private ones */
+	VEC(struct rec_thread) threads;
+	VEC(struct rec_seccomp) filters;
+	VEC(struct rec_timer) timers;
+	VEC(struct rec_guard) guards;
+};
+
+void collect_init(struct collect *c, struct reporter *rep, const struct fd_process *proc);
+void collect_finish(struct collect *c);
+
+/* mappings.c: reads smaps, sorts every mapping into a kind, hands files to `files`; obstacles go to `findings`. */
+int collect_mappings(struct collect *c, struct fd_capture *files, struct findings *findings);
+
+/* obstacles.c: whatever of a process (not of its files and mappings) cannot be checkpointed: children, tracers, kernel threads,
+ * permission. Works on a running process. */
+int collect_obstacles(struct reporter *rep, pid_t pid, struct findings *findings);
+
+/* process.c, threads.c: attributes; by injection where the kernel gives them to nobody else. */
+int collect_process(struct collect *c);
+int collect_threads(struct collect *c);
+
+/* mappings.c: size and hash of the target's vdso text, by which a restart tells whether it has the same one. */
+int collect_vdso(struct collect *c, struct rec_host *host);
+
+/* Writes the records. */
+int collect_save(struct collect *c, struct img_writer *w);
+
+/* pages.c: the private memory of the process, read from `source` (the process itself while it is stopped, or its snapshot child).
+ * `*done` counts bytes looked at, for progress against `total`. */
+int collect_pages(struct collect *c, pid_t source, struct img_writer *w);
+
+/* Bytes that collect_pages will find, about, from smaps. */
+uint64_t collect_pages_estimate(const struct collect *c);
+
+#endif

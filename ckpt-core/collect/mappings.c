@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/* Mappings of a process: which kind each is, what file stands behind it, and which of them cannot be taken along. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "base/cleanup.h"
+#include "base/io.h"
+#include "collect/collect.h"
+#include "host.h"
+
+void collect_init(struct collect *c, struct reporter *rep, const struct fd_process *proc)
+{
+	*c = (struct collect){ .rep = rep, .proc = *proc };
+}
+
+void collect_finish(struct collect *c)
+{
+	proc_maps_free(c->vmas, c->n_vmas);
+	img_schema_clear(&rec_process_schema, &c->process);
+	vec_each(&c->mappings, it)
+		img_schema_clear(&rec_vma_schema, it);
+	vec_each(&c->threads, it)
+		img_schema_clear(&rec_thread_schema, it);
+	vec_each(&c->filters, it)
+		img_schema_clear(&rec_seccomp_schema, it);
+	vec_finish(&c->mappings);
+	vec_finish(&c->whole);
+	vec_finish(&c->threads);
+	vec_finish(&c->filters);
+	vec_finish(&c->timers);
+	vec_finish(&c->guards);
+	c->vmas = NULL;
+	c->n_vmas = 0;
+}
+
+struct mapping_rule {
+	const char *prefix;  /* of the name; NULL: any */
+	uint64_t vm_flags;   /* any of these; 0: none needed */
+	const char *kind, *obstacle, *remedy;
+};
+
+static const struct mapping_rule rules[] = {
+	{ "[uprobes]", 0, "uprobe trampoline", "a uprobe is active in the process", "remove the uprobe (perf, bpftrace) and try again" },
+	{ "/[aio]", 0, "asynchronous I/O ring", "Linux AIO requests cannot be checkpointed",
+	  "start the target without it (QEMU: aio=threads instead of aio=native)" },
+	{ "anon_inode:[io_uring]", 0, "io_uring", "io_uring rings cannot be checkpointed yet",
+	  "start the target without it (QEMU: aio=threads instead of aio=io_uring)" },
+	{ "/SYSV", 0, "System V shared memory", "System V shared memory cannot be checkpointed",
+	  "let the target use POSIX shared memory or a memfd" },
+	{ NULL, PROC_VMA_HT, "huge page mapping", "hugetlb pages cannot be checkpointed yet",
+	  "use ordinary or transparent huge pages (QEMU: no -mem-path on hugetlbfs)" },
+	{ NULL, PROC_VMA_UM | PROC_VMA_UW | PROC_VMA_UI, "userfaultfd range", "a userfaultfd handler watches this memory",
+	  "let the postcopy migration or background snapshot that uses it end first" },
+	{ NULL, PROC_VMA_SS, "shadow stack", "user shadow stacks cannot be checkpointed yet",
+	  "start the target with GLIBC_TUNABLES=glibc.cpu.x86_shstk=off" },
+	{ NULL, PROC_VMA_PF | PROC_VMA_IO | PROC_VMA_MM, "device memory", "memory of a device is mapped",
+	  "take the device away from the target (hot unplug) before the checkpoint" },
+};
+
+static const struct mapping_rule *mapping_rule(const struct proc_vma *v)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(rules); i++) {
+		const struct mapping_rule *r = &rules[i];
+		if (r->prefix && strncmp(v->raw, r->prefix, strlen(r->prefix)))
+			continue;
+		if (r->vm_flags && !(v->vm_flags & r->vm_flags))
+			continue;
+		return r;
+	}
+	return NULL;
+}
+
+/* The name a mapping goes into the image with: that of PR_SET_VMA without its brackets, of kernel mappings as they are. */
+static char *mapping_name(const struct proc_vma *v)
+{
+	size_t n = strlen(v->name);
+
+	if (!strncmp(v->name, "[anon:", 6) && n > 7)
+		return strndup(v->name + 6, n - 7);
+	return strdup(v->name);
+}
+
+static int mapping_add(struct collect *c, struct fd_capture *files, const struct proc_vma *v)
+{
+	struct rec_vma rec = { .process = c->proc.index, .start = v->start, .end = v->end, .prot = v->prot, .kind = VMA_ANON,
+			       .shared = v->shared, .offset = v->offset, .vm_flags = v->vm_flags, .pkey = v->protection_key };
+	bool whole = false;
+	int err = 0;
+
+	if (proc_vma_is_vdso(v)) {
+		rec.kind = VMA_VDSO;
+	} else if (v->ino || v->shared) {
+		struct fd_mapping map = { .start = v->start, .end = v->end, .offset = v->offset, .dev_major = v->dev_major,
+					  .dev_minor = v->dev_minor, .ino = v->ino, .shared = v->shared,
+					  .writable = v->vm_flags & PROC_VMA_MW, .path = v->raw };
+		if ((err = fd_capture_mapping(files, &c->proc, &map, &rec.backing)))
+			return err;
+		if (rec.backing)
+			rec.kind = VMA_FILE;
+		else
+			whole = true; /* its file is gone: all of it is saved and it becomes anonymous memory */
+	}
+	if (!(rec.name = mapping_name(v)))
+		return -ENOMEM;
+	if (vec_push(&c->mappings, rec)) {
+		free(rec.name);
+		return -ENOMEM;
+	}
+	return vec_push(&c->whole, whole);
+}
+
+int collect_mappings(struct collect *c, struct fd_capture *files, struct findings *findings)
+{
+	AUTO_FREE char *text = NULL;
+	size_t size;
+	int err = io_read_filef(&text, &size, "/proc/%d/smaps", c->proc.pid);
+
+	if (!err)
+		err = proc_maps_parse(text, size, &c->vmas, &c->n_vmas);
+	if (err)
+		return report_fail(c->rep, err, "process %d: its mappings (/proc/%d/smaps) cannot be read: %s", c->proc.pid, c->proc.pid,
+				   strerror(-err));
+	for (size_t i = 0; i < c->n_vmas; i++) {
+		const struct proc_vma *v = &c->vmas[i];
+		if (!strcmp(v->name, "[vsyscall]"))
+			continue;
+		const struct mapping_rule *rule = proc_vma_is_vdso(v) ? NULL : mapping_rule(v);
+		if (rule) {
+			char object[96];
+			snprintf(object, sizeof(object), "mapping %lx-%lx", v->start, v->end);
+			err = findings_obstacle(findings, object, rule->kind, rule->remedy, "%s%s%s", rule->obstacle, *v->raw ? ": " : "", v->raw);
+		} else {
+			err = mapping_add(c, files, v);
+		}
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+uint64_t collect_pages_estimate(const struct collect *c)
+{
+	uint64_t total = 0;
+
+	for (size_t i = 0; i < c->n_vmas; i++)
+		total += (c->vmas[i].anonymous + c->vmas[i].swap) * 1024;
+	return total;
+}
+
+int collect_vdso(struct collect *c, struct rec_host *host)
+{
+	vec_each(&c->mappings, v) {
+		if (v->kind != VMA_VDSO || strcmp(v->name, "[vdso]"))
+			continue;
+		size_t size = v->end - v->start;
+		AUTO_FREE void *text = malloc(size);
+		if (!text)
+			return -ENOMEM;
+		int err = inject_read(c->proc.pid, v->start, text, size);
+		if (err)
+			return report_fail(c->rep, err, "process %d: its vdso cannot be read: %s", c->proc.pid, strerror(-err));
+		host->vdso_hash = host_vdso_hash(text, size);
+		host->vdso_size = size;
+	}
+	return 0;
+}

@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/* The private memory of a process: finds the pages that are its own and hands them to the image.
+ *
+ * Which pages: in private memory those that are anonymous (pagemap bit 61 clear), whether the mapping has a file behind it or not;
+ * the rest is in the file. A file page that was written to and is zero now must be in the image; anonymous zero pages
+ * need not. Contents of shared mappings belong to their file (fd/). Guard regions look mapped and fault on read (bit 58):
+ * they are noted and installed again. Source: Documentation/admin-guide/mm/pagemap.rst. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/uio.h>
+
+#include "base/cleanup.h"
+#include "base/io.h"
+#include "collect/collect.h"
+#include "proc/pagemap.h"
+
+#define PAGE 4096ul
+#define BLOCK_PAGES 256ul /* read and handed on at a time: one chunk of the image */
+#define SCAN_PAGES 65536ul /* pagemap entries read at a time */
+
+struct pages {
+	struct collect *c;
+	struct img_writer *w;
+	pid_t source;
+	int mem, pagemap;
+	uint64_t *entries;
+	uint8_t *block;
+	uint64_t done, total;
+};
+
+/* Contents of [start, end), within one mapping. */
+static int pages_copy(struct pages *p, uint64_t start, uint64_t end, bool drop_zero)
+{
+	while (start < end) {
+		size_t size = end - start < BLOCK_PAGES * PAGE ? end - start : BLOCK_PAGES * PAGE;
+		struct iovec local = { p->block, size }, remote = { (void *)start, size };
+		if (process_vm_readv(p->source, &local, 1, &remote, 1, 0) != (ssize_t)size) {
+			int err = io_pread_all(p->mem, p->block, size, start);
+			if (err)
+				return report_fail(p->c->rep, err, "process %d: memory at %#lx cannot be read: %s", p->c->proc.pid, start,
+						   strerror(-err));
+		}
+		int err = img_writer_pages(p->w, p->c->process.space, start, p->block, size, drop_zero);
+		if (err)
+			return err;
+		start += size;
+		p->done += size;
+		report_progress(p->c->rep, "write", p->done, p->total);
+		if (report_cancelled(p->c->rep))
+			return -ECANCELED;
+	}
+	return 0;
+}
+
+static int pages_guard(struct pages *p, uint64_t start, uint64_t end)
+{
+	struct rec_guard *last = p->c->guards.n ? &p->c->guards.items[p->c->guards.n - 1] : NULL;
+	struct rec_guard rec = { .process = p->c->proc.index, .start = start, .end = end };
+
+	if (last && last->end == start) {
+		last->end = end;
+		return 0;
+	}
+	return vec_push(&p->c->guards, rec);
+}
+
+enum page_class { PAGE_SKIP, PAGE_SAVE, PAGE_GUARD };
+
+static enum page_class page_class(uint64_t entry, bool whole)
+{
+	if (entry & PROC_PM_GUARD)
+		return PAGE_GUARD;
+	return whole || proc_pagemap_private(entry) ? PAGE_SAVE : PAGE_SKIP;
+}
+
+static int pages_of_mapping(struct pages *p, const struct rec_vma *v, bool whole)
+{
+	bool drop_zero = v->kind == VMA_ANON;
+
+	for (uint64_t at = v->start; at < v->end;) {
+		uint64_t n = (v->end - at) / PAGE < SCAN_PAGES ? (v->end - at) / PAGE : SCAN_PAGES;
+		int err = io_pread_all(p->pagemap, p->entries, n * sizeof(uint64_t), proc_pagemap_offset(at));
+		if (err)
+			return report_fail(p->c->rep, err, "process %d: its page map cannot be read: %s", p->c->proc.pid, strerror(-err));
+		for (uint64_t i = 0; i < n;) {
+			enum page_class cls = page_class(p->entries[i], whole);
+			uint64_t j = i + 1;
+			while (j < n && page_class(p->entries[j], whole) == cls)
+				j++;
+			if (cls == PAGE_SAVE)
+				err = pages_copy(p, at + i * PAGE, at + j * PAGE, drop_zero);
+			else if (cls == PAGE_GUARD)
+				err = pages_guard(p, at + i * PAGE, at + j * PAGE);
+			if (err)
+				return err;
+			i = j;
+		}
+		at += n * PAGE;
+	}
+	return 0;
+}
+
+int collect_pages(struct collect *c, pid_t source, struct img_writer *w)
+{
+	char path[40];
+	struct pages p = { .c = c, .w = w, .source = source, .total = collect_pages_estimate(c) };
+	int err = 0;
+
+	snprintf(path, sizeof(path), "/proc/%d/mem", source);
+	AUTO_CLOSE int mem = open(path, O_RDONLY | O_CLOEXEC);
+	snprintf(path, sizeof(path), "/proc/%d/pagemap", source);
+	AUTO_CLOSE int pagemap = open(path, O_RDONLY | O_CLOEXEC);
+	if (mem < 0 || pagemap < 0)
+		return report_fail(c->rep, -errno, "process %d: its memory cannot be opened: %s", c->proc.pid, strerror(errno));
+	AUTO_FREE uint64_t *entries = malloc(SCAN_PAGES * sizeof(uint64_t));
+	AUTO_FREE uint8_t *block = aligned_alloc(PAGE, BLOCK_PAGES * PAGE);
+	if (!entries || !block)
+		return -ENOMEM;
+	p.mem = mem;
+	p.pagemap = pagemap;
+	p.entries = entries;
+	p.block = block;
+	for (size_t i = 0; i < c->mappings.n && !err; i++) {
+		const struct rec_vma *v = &c->mappings.items[i];
+		if (v->kind != VMA_VDSO && !v->shared)
+			err = pages_of_mapping(&p, v, c->whole.items[i]);
+	}
+	for (size_t i = 0; i < c->guards.n && !err; i++)
+		err = img_writer_record(w, &rec_guard_schema, &c->guards.items[i]);
+	return err;
+}

@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The rows of the table of kinds. Each is defined in the fd-*.c of its family. */
+#ifndef STASIS_FD_KINDS_H
+#define STASIS_FD_KINDS_H
+
+#include "fd/kind.h"
+
+extern const struct fd_kind fd_kind_path, fd_kind_kernel, fd_kind_memfd, fd_kind_regular, fd_kind_directory;
+extern const struct fd_kind fd_kind_device, fd_kind_block, fd_kind_foreign;
+extern const struct fd_kind fd_kind_pipe, fd_kind_fifo;
+extern const struct fd_kind fd_kind_eventfd, fd_kind_signalfd, fd_kind_timerfd, fd_kind_epoll, fd_kind_inotify, fd_kind_pidfd;
+extern const struct fd_kind fd_kind_pty_master, fd_kind_tty;
+
+#endif

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* A copy-on-write picture of a frozen process: a child forked inside it, invisible to the target, from which the memory is read
+ * while the target runs on. */
+#ifndef STASIS_INJECT_SNAPSHOT_H
+#define STASIS_INJECT_SNAPSHOT_H
+
+#include "inject/batch.h"
+#include "inject/undo.h"
+
+struct snapshot_range {
+	uint64_t start, end;
+	bool dontfork, wipeonfork;
+};
+
+/* Forks through `worker`. `ranges`: memory that a fork would leave out or wipe; its advice is lifted for the moment (and put back
+ * by the undo list). The child holds no descriptor of the target and never runs its code. It is attached and stopped;
+ * `*ret_child` is its pid as we see it. Errors, worded. */
+int snapshot_fork(struct reporter *rep, struct tracee *worker, const struct batch_place *place, const struct snapshot_range *ranges,
+		  size_t n_ranges, struct undo_journal *journal, pid_t *ret_child);
+
+/* Ends the child. */
+void snapshot_end(pid_t child);
+
+#endif

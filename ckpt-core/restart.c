@@ -1,0 +1,200 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/* The restart: its phases, and who does what.
+ *
+ * Theory of operation. The caller opens and plans, and prepares files that are seen outside (so that it can also take them away
+ * again). It forks the controller, which enters new namespaces, makes the processes and fills them. When all is in place the
+ * controller says so and waits: the caller commits the files, then the controller lets the target run and ends. Init and the
+ * target are the caller's descendants and die with it or with init. Whatever fails, the caller kills init, which takes the pid
+ * namespace with it, and takes the files back; the image is only ever read. Test: restart-leaves-nothing-behind. */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "restore/restore.h"
+
+static uint64_t now_us(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
+}
+
+/* ---- the controller ---- */
+
+static int step_processes(struct restore *r, struct newborn *nb, const int fds[2])
+{
+	return processes_create(r, fds[1], nb);
+}
+
+static int step_memory(struct restore *r, struct newborn *nb, const int fds[2])
+{
+	(void)fds;
+	return memory_restore(r, nb);
+}
+
+static int step_threads(struct restore *r, struct newborn *nb, const int fds[2])
+{
+	int err;
+
+	(void)fds;
+	if ((err = threads_create(r, nb)) || (err = attributes_restore(r, nb)) || (err = threads_restore(r, nb)))
+		return err;
+	return release_prepare(r, nb);
+}
+
+/* Tells the caller that all is ready, and goes on when it says so. */
+static int step_release(struct restore *r, struct newborn *nb, const int fds[2])
+{
+	char byte = 'r';
+
+	if (write(fds[0], &byte, 1) != 1 || read(fds[0], &byte, 1) != 1)
+		return -ECANCELED; /* the caller has said why, or is gone */
+	return release_run(r, nb);
+}
+
+static const struct {
+	const char *name;
+	int (*run)(struct restore *r, struct newborn *nb, const int fds[2]);
+} steps[] = {
+	{ "processes", step_processes },
+	{ "memory", step_memory },
+	{ "threads", step_threads },
+	{ "release", step_release },
+};
+
+/* `fds`: the socket to the caller, the writing end of the status pipe. */
+static int controller(struct restore *r, const int fds[2])
+{
+	struct newborn nb = { 0 };
+	pid_t caller = getppid();
+	int err = 0;
+
+	prctl(PR_SET_NAME, "stasis-ctl");
+	for (size_t i = 0; i < ARRAY_SIZE(steps) && !err; i++) {
+		char fault[64];
+		snprintf(fault, sizeof(fault), "restart.%s", steps[i].name);
+		report_debug(r->rep, "phase %s", steps[i].name);
+		err = report_cancelled(r->rep) ? -ECANCELED : report_fault(r->rep, fault);
+		if (!err)
+			err = steps[i].run(r, &nb, fds);
+	}
+	r->shared->released = !err;
+	if (err && getppid() != caller)
+		fd_plan_abandon(r->files);
+	if (r->rep->first_error && !r->shared->text[0])
+		snprintf(r->shared->text, sizeof(r->shared->text), "%s", r->rep->first_error);
+	r->shared->controller_done = true;
+	return err;
+}
+
+/* ---- the caller ---- */
+
+static void reap(pid_t pid)
+{
+	while (waitpid(pid, NULL, __WALL) < 0 && errno == EINTR)
+		;
+}
+
+/* Runs the controller to its end. Returns 0 once the target runs. */
+static int run_controller(struct restore *r, int status_w)
+{
+	int socks[2], status, err;
+	char byte;
+
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, socks) < 0)
+		return report_fail(r->rep, -errno, "restart: no socket to the controller: %s", strerror(errno));
+	fflush(NULL);
+	pid_t pid = fork();
+	if (pid == 0) {
+		close(socks[0]);
+		_exit(-controller(r, (int[2]){ socks[1], status_w }) & 0xff);
+	}
+	close(socks[1]);
+	err = pid < 0 ? report_fail(r->rep, -errno, "restart: no controller could be started: %s", strerror(errno)) : 0;
+	bool ready = !err && read(socks[0], &byte, 1) == 1;
+	if (ready && !(err = report_fault(r->rep, "restart.commit")) && !(err = fd_plan_commit(r->files)) && write(socks[0], &byte, 1) != 1)
+		err = -EPIPE;
+	close(socks[0]);
+	if (pid < 0)
+		return err;
+	while (waitpid(pid, &status, __WALL) < 0 && errno == EINTR)
+		;
+	if (r->shared->released)
+		return 0;
+	if (r->shared->text[0] && !r->rep->first_error)
+		r->rep->first_error = strdup(r->shared->text);
+	if (err)
+		return err;
+	if (WIFEXITED(status) && r->shared->controller_done)
+		return -WEXITSTATUS(status);
+	return report_fail(r->rep, -EINTR, "the restart's controller was killed; nothing is left of it and the image is intact");
+}
+
+static int restart_run(struct restore *r, struct stasis_restarted *ret)
+{
+	int status[2], err;
+
+	r->shared = mmap(NULL, sizeof(*r->shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (r->shared == MAP_FAILED)
+		return -ENOMEM;
+	if (pipe2(status, O_CLOEXEC) < 0)
+		return report_fail(r->rep, -errno, "restart: no pipe: %s", strerror(errno));
+	/* Our descriptors must not lie where the target's will be. */
+	int high = fcntl(status[1], F_DUPFD_CLOEXEC, fd_plan_max_fd(r->files) + 1);
+	close(status[1]);
+	err = high < 0 ? report_fail(r->rep, -errno, "restart: too few descriptors (ulimit -n): %s", strerror(errno)) : run_controller(r, high);
+	if (high >= 0)
+		close(high);
+	int pidfd = -1;
+	if (!err && (pidfd = (int)syscall(SYS_pidfd_open, r->shared->first, 0)) < 0)
+		pidfd = -1; /* it has ended already; the status pipe tells */
+	if (err) {
+		close(status[0]);
+		if (r->shared->init) {
+			kill(r->shared->init, SIGKILL);
+			reap(r->shared->init);
+		}
+	} else {
+		const char *name = r->host.items[0].name;
+		*ret = (struct stasis_restarted){ .pid = r->shared->first, .init = r->shared->init, .pidfd = pidfd, .status_fd = status[0],
+						  .name = name ? strdup(name) : NULL };
+	}
+	munmap(r->shared, sizeof(*r->shared));
+	return err;
+}
+
+int stasis_restart(struct stasis_job *job, const struct stasis_restart_options *options, struct stasis_restarted *ret)
+{
+	struct restore r = { .job = job, .rep = &job->rep, .opt = options };
+	struct findings own = { 0 }, *findings = options->findings ? options->findings : &own;
+	uint64_t begin = now_us();
+	int err = report_fault(r.rep, "restart.open");
+
+	if (!err)
+		err = img_reader_open(r.rep, options->image, &r.reader);
+	if (!err && !(err = restore_load(&r)) && !(err = report_fault(r.rep, "restart.plan")) && !(err = restore_plan(&r, findings)) &&
+	    !options->plan_only && !(err = findings_refuse(findings, r.rep, -EOPNOTSUPP))) {
+		if (!(err = fd_plan_prepare(r.files)) && !(err = report_fault(r.rep, "restart.prepare")))
+			err = restart_run(&r, ret);
+		if (err)
+			fd_plan_abandon(r.files);
+		else
+			ret->total_us = now_us() - begin;
+	}
+	fd_plan_destroy(r.files);
+	restore_unload(&r);
+	img_reader_destroy(r.reader);
+	findings_finish(&own);
+	return err;
+}

@@ -1,0 +1,353 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/* Memory of a restart: throws away what the new process was born with, maps what the image says, fills it.
+ *
+ * Theory of operation. Only two things of the old layout stay: the region (stub and scratch memory) and the kernel's own vdso
+ * mappings, which can be moved but not made. Mappings that will get contents are made writable and filled from outside by
+ * process_vm_writev, chunk by chunk as each is read and checked; their own protection comes after that, then advice, names,
+ * locks, protection keys, guards, seals, in this order: a sealed mapping takes none of the others. MADV_HUGEPAGE comes
+ * before filling, so that the pages are huge at once. Tests: prot-none-keeps-its-contents, madvise-flags-are-kept. */
+#include <errno.h>
+#include <linux/prctl.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/ptrace.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+
+#include "base/cleanup.h"
+#include "base/io.h"
+#include "proc/maps.h"
+#include "restore/restore.h"
+
+#ifndef MADV_GUARD_INSTALL
+#define MADV_GUARD_INSTALL 102
+#endif
+#ifndef MAP_DROPPABLE
+#define MAP_DROPPABLE 0x08
+#endif
+#define SYS_mseal_ 462
+#define CALLS 1024
+
+/* A batch that runs itself whenever it is full. */
+struct feed {
+	struct restore *r;
+	struct batch b;
+	const char *what; /* for the message */
+};
+
+static int feed_begin(struct feed *f, struct restore *r, struct newborn *nb, const char *what)
+{
+	f->r = r;
+	f->what = what;
+	return batch_begin(&f->b, &nb->threads.items[0], &nb->place, CALLS);
+}
+
+static int feed_run(struct feed *f)
+{
+	int err = f->b.n_calls ? batch_run(&f->b) : 0;
+
+	if (err) {
+		const struct inject_call *c = (const struct inject_call *)f->b.copy + f->b.done;
+		return report_fail(f->r->rep, err, "restart: %s failed at %#lx (%lu bytes): %s%s", f->what, f->b.done < f->b.n_calls ? c->args[0] : 0,
+				   f->b.done < f->b.n_calls ? c->args[1] : 0, strerror(-err),
+				   err == -ENOMEM ? "; this host has too little memory or vm.max_map_count is too low" : "");
+	}
+	batch_reset(&f->b);
+	return 0;
+}
+
+static int feed_room(struct feed *f, size_t calls, size_t data)
+{
+	return batch_calls_left(&f->b) >= calls && batch_data_left(&f->b) >= data + 64 ? 0 : feed_run(f);
+}
+
+static int feed_end(struct feed *f, int err)
+{
+	if (!err)
+		err = feed_run(f);
+	batch_finish(&f->b);
+	return err;
+}
+
+/* ---- the old layout goes ---- */
+
+struct rseq_configuration {
+	uint64_t pointer;
+	uint32_t size, signature, flags, pad;
+};
+
+static int clear_old(struct restore *r, struct newborn *nb)
+{
+	AUTO_FREE char *text = NULL;
+	struct rseq_configuration conf = { 0 };
+	struct proc_vma *vmas;
+	struct feed f;
+	size_t size, n;
+	int err = io_read_filef(&text, &size, "/proc/%d/maps", nb->pid);
+
+	if (err || (err = proc_maps_parse(text, size, &vmas, &n)))
+		return report_fail(r->rep, err, "restart: the new process's mappings cannot be read: %s", strerror(-err));
+	err = feed_begin(&f, r, nb, "clearing the new process");
+	/* The kernel writes into the registered area at every preemption: first of all (inventory I, trap 2). */
+	if (!err && ptrace(0x420f /* PTRACE_GET_RSEQ_CONFIGURATION */, nb->pid, (void *)sizeof(conf), &conf) >= 0 && conf.pointer)
+		batch_call(&f.b, SYS_rseq, 0, conf.pointer, conf.size, 1 /* RSEQ_FLAG_UNREGISTER */, conf.signature);
+	for (size_t i = 0; i < n && !err; i++) {
+		const struct proc_vma *v = &vmas[i];
+		if (proc_vma_is_vdso(v) || !strcmp(v->name, "[vsyscall]") || (v->start >= r->region && v->end <= r->region + REGION_SIZE))
+			continue;
+		if (!(err = feed_room(&f, 1, 0)))
+			batch_call(&f.b, SYS_munmap, 0, v->start, v->end - v->start);
+	}
+	proc_maps_free(vmas, n);
+	return feed_end(&f, err);
+}
+
+/* ---- vdso ---- */
+
+static const struct rec_vma *image_vdso(const struct restore *r, const char *name)
+{
+	for (size_t i = 0; i < r->vmas.n; i++)
+		if (r->vmas.items[i].kind == VMA_VDSO && !strcmp(r->vmas.items[i].name, name))
+			return &r->vmas.items[i];
+	return NULL;
+}
+
+/* Moves this kernel's mappings to where the image had them, by way of a gap so that they cannot run into each other. */
+static int place_vdso(struct restore *r, struct newborn *nb)
+{
+	AUTO_FREE char *text = NULL;
+	struct proc_vma *vmas;
+	struct feed f;
+	size_t size, n;
+	uint64_t aside = r->region + (16ul << 20);
+	int err = io_read_filef(&text, &size, "/proc/%d/maps", nb->pid);
+
+	if (err || (err = proc_maps_parse(text, size, &vmas, &n)))
+		return report_fail(r->rep, err, "restart: the new process's mappings cannot be read: %s", strerror(-err));
+	err = feed_begin(&f, r, nb, "moving the vdso");
+	for (int pass = 0; pass < 2 && !err; pass++) {
+		uint64_t at = aside;
+		for (size_t i = 0; i < n; i++) {
+			const struct proc_vma *v = &vmas[i];
+			uint64_t len = v->end - v->start;
+			if (!proc_vma_is_vdso(v))
+				continue;
+			const struct rec_vma *to = image_vdso(r, v->name);
+			if (!pass && !to)
+				batch_call(&f.b, SYS_munmap, 0, v->start, len);
+			else if (!pass)
+				batch_call(&f.b, SYS_mremap, 0, v->start, len, len, MREMAP_MAYMOVE | MREMAP_FIXED, at);
+			else if (to && to->end - to->start == len)
+				batch_call(&f.b, SYS_mremap, 0, at, len, len, MREMAP_MAYMOVE | MREMAP_FIXED, to->start);
+			else if (to)
+				err = report_fail(r->rep, -ENOTSUP, "restart: this kernel's %s has another size; restart under the same kernel", v->name);
+			at += len;
+		}
+	}
+	proc_maps_free(vmas, n);
+	return feed_end(&f, err);
+}
+
+/* ---- the new layout ---- */
+
+/* True when the image has pages for this mapping, so that it has to be writable for a while. */
+static bool has_pages(const struct img_extent *e, size_t n, const struct rec_vma *v)
+{
+	size_t lo = 0, hi = n;
+
+	while (lo < hi) { /* the first extent that ends behind the mapping's start */
+		size_t mid = (lo + hi) / 2;
+		if (e[mid].offset + (uint64_t)e[mid].n_pages * IMG_PAGE_SIZE <= v->start)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo < n && e[lo].offset < v->end;
+}
+
+static uint32_t first_prot(const struct img_extent *e, size_t n, const struct rec_vma *v)
+{
+	return !v->shared && has_pages(e, n, v) ? PROT_READ | PROT_WRITE : v->prot;
+}
+
+static int map_flags(const struct rec_vma *v)
+{
+	int flags = MAP_FIXED_NOREPLACE | (v->shared ? MAP_SHARED : MAP_PRIVATE);
+
+	if (v->vm_flags & PROC_VMA_DP)
+		flags = MAP_FIXED_NOREPLACE | MAP_DROPPABLE;
+	if (v->kind == VMA_ANON)
+		flags |= MAP_ANONYMOUS;
+	if (v->vm_flags & PROC_VMA_NR)
+		flags |= MAP_NORESERVE;
+	if (v->vm_flags & PROC_VMA_GD)
+		flags |= MAP_GROWSDOWN;
+	return flags;
+}
+
+static int map_all(struct restore *r, struct newborn *nb, const struct img_extent *e, size_t n)
+{
+	struct feed f;
+	int err = feed_begin(&f, r, nb, "mapping memory");
+
+	for_each_of(r, vmas, v, nb->rec->index) {
+		int fd = -1;
+		if (err)
+			break;
+		if (v->kind == VMA_VDSO)
+			continue;
+		if (v->kind == VMA_FILE) {
+			bool writable = v->shared && (v->prot & PROT_WRITE || v->vm_flags & PROC_VMA_MW);
+			if ((fd = fd_plan_backing(r->files, nb->rec->index, v->backing, writable)) < 0) {
+				err = report_fail(r->rep, -EBADMSG, "image %s: the file behind mapping %lx is missing", img_reader_path(r->reader), v->start);
+				break;
+			}
+		}
+		if (!(err = feed_room(&f, 2, 0))) {
+			batch_call(&f.b, SYS_mmap, 0, v->start, v->end - v->start, first_prot(e, n, v), (uint64_t)map_flags(v), (uint64_t)fd,
+				   v->kind == VMA_FILE ? v->offset : 0);
+			if (v->vm_flags & PROC_VMA_HG)
+				batch_call(&f.b, SYS_madvise, INJECT_MAY_FAIL, v->start, v->end - v->start, MADV_HUGEPAGE);
+			else if (v->vm_flags & PROC_VMA_NH)
+				batch_call(&f.b, SYS_madvise, INJECT_MAY_FAIL, v->start, v->end - v->start, MADV_NOHUGEPAGE);
+		}
+	}
+	return feed_end(&f, err);
+}
+
+/* ---- contents ---- */
+
+static int fill_write(struct restore *r, struct newborn *nb, uint64_t addr, const void *data, size_t size)
+{
+	struct iovec local = { (void *)data, size }, remote = { (void *)addr, size };
+
+	if (process_vm_writev(nb->pid, &local, 1, &remote, 1, 0) == (ssize_t)size)
+		return 0;
+	return report_fail(r->rep, errno ? -errno : -EFAULT, "restart: memory at %#lx (%zu bytes) cannot be filled: %s", addr, size, strerror(errno));
+}
+
+static bool is_mapped(const struct restore *r, const struct newborn *nb, uint64_t start, uint64_t end)
+{
+	for_each_of(r, vmas, v, nb->rec->index) {
+		if (start < v->start)
+			break;
+		if (v->kind == VMA_VDSO || v->shared || start >= v->end)
+			continue;
+		if (end <= v->end)
+			return true;
+		start = v->end;
+	}
+	return false;
+}
+
+static int fill_all(struct restore *r, struct newborn *nb, const struct img_extent *e, size_t n)
+{
+	AUTO_FREE uint8_t *buf = aligned_alloc(4096, IMG_CHUNK_PAGES * IMG_PAGE_SIZE);
+	AUTO_FREE uint8_t *zero = calloc(1, IMG_CHUNK_PAGES * IMG_PAGE_SIZE);
+	uint64_t done = 0, total = 0;
+	size_t have = 0;
+	uint32_t chunk = UINT32_MAX;
+
+	if (!buf || !zero)
+		return -ENOMEM;
+	for (size_t i = 0; i < n; i++)
+		total += (uint64_t)e[i].n_pages * IMG_PAGE_SIZE;
+	for (size_t i = 0; i < n; i++) {
+		size_t size = (size_t)e[i].n_pages * IMG_PAGE_SIZE;
+		int err = 0;
+		if (!is_mapped(r, nb, e[i].offset, e[i].offset + size))
+			return report_fail(r->rep, -EBADMSG, "image %s: contents for memory at %#lx that is not mapped", img_reader_path(r->reader), e[i].offset);
+		for (size_t at = 0; e[i].zero && at < size && !err; at += IMG_CHUNK_PAGES * IMG_PAGE_SIZE) {
+			size_t part = size - at < IMG_CHUNK_PAGES * IMG_PAGE_SIZE ? size - at : IMG_CHUNK_PAGES * IMG_PAGE_SIZE;
+			err = fill_write(r, nb, e[i].offset + at, zero, part);
+		}
+		if (!e[i].zero) {
+			if (chunk != e[i].chunk && (err = img_reader_chunk(r->reader, e[i].chunk, buf, &have)))
+				return err;
+			chunk = e[i].chunk;
+			size_t from = (size_t)e[i].chunk_page * IMG_PAGE_SIZE;
+			if (from + size > have)
+				return report_fail(r->rep, -EBADMSG, "image %s: chunk %u is too short", img_reader_path(r->reader), chunk);
+			err = fill_write(r, nb, e[i].offset, buf + from, size);
+		}
+		if (err)
+			return err;
+		report_progress(r->rep, "memory", done += size, total);
+		if (report_cancelled(r->rep))
+			return -ECANCELED;
+	}
+	return 0;
+}
+
+/* ---- what comes after the contents ---- */
+
+static void finish_advice(struct batch *b, const struct rec_vma *v)
+{
+	static const struct {
+		uint64_t flag;
+		int advice;
+	} advice[] = {
+		{ PROC_VMA_DC, MADV_DONTFORK }, { PROC_VMA_WF, MADV_WIPEONFORK },   { PROC_VMA_DD, MADV_DONTDUMP },
+		{ PROC_VMA_MG, MADV_MERGEABLE }, { PROC_VMA_SR, MADV_SEQUENTIAL }, { PROC_VMA_RR, MADV_RANDOM },
+	};
+	for (size_t i = 0; i < ARRAY_SIZE(advice); i++)
+		if (v->vm_flags & advice[i].flag && !(v->vm_flags & PROC_VMA_DP))
+			batch_call(b, SYS_madvise, INJECT_MAY_FAIL, v->start, v->end - v->start, (uint64_t)advice[i].advice);
+}
+
+/* Protection keys are given out lowest first: take them until the highest that the image uses is there. */
+static int finish_pkeys(struct restore *r, struct newborn *nb, struct batch *b)
+{
+	uint32_t highest = 0;
+
+	for_each_of(r, vmas, v, nb->rec->index)
+		if (v->pkey > highest)
+			highest = v->pkey;
+	for (uint32_t i = 0; i < highest; i++)
+		batch_call(b, SYS_pkey_alloc, 0, 0, 0);
+	return 0;
+}
+
+static int finish_all(struct restore *r, struct newborn *nb, const struct img_extent *e, size_t n)
+{
+	struct feed f;
+	int err = feed_begin(&f, r, nb, "setting up memory");
+
+	if (!err)
+		err = finish_pkeys(r, nb, &f.b);
+	for_each_of(r, vmas, v, nb->rec->index) {
+		uint64_t len = v->end - v->start;
+		size_t name = v->kind == VMA_ANON && v->name && *v->name && *v->name != '[' ? strlen(v->name) + 1 : 0;
+		if (err || (err = feed_room(&f, 12, name + 16)))
+			break;
+		if (v->kind == VMA_VDSO)
+			continue;
+		if (v->pkey)
+			batch_call(&f.b, SYS_pkey_mprotect, 0, v->start, len, v->prot, v->pkey);
+		else if (first_prot(e, n, v) != v->prot)
+			batch_call(&f.b, SYS_mprotect, 0, v->start, len, v->prot);
+		finish_advice(&f.b, v);
+		if (name && name <= 80)
+			batch_call(&f.b, SYS_prctl, INJECT_MAY_FAIL, 0x53564d41 /* PR_SET_VMA */, 0, v->start, len, batch_put(&f.b, v->name, name));
+		if (v->vm_flags & PROC_VMA_LO)
+			batch_call(&f.b, SYS_mlock2, INJECT_MAY_FAIL, v->start, len, v->vm_flags & PROC_VMA_LF ? 1 /* MLOCK_ONFAULT */ : 0);
+	}
+	for_each_of(r, guards, g, nb->rec->index)
+		if (!err && !(err = feed_room(&f, 1, 0)))
+			batch_call(&f.b, SYS_madvise, 0, g->start, g->end - g->start, MADV_GUARD_INSTALL);
+	for_each_of(r, vmas, v, nb->rec->index)
+		if (!err && v->vm_flags & PROC_VMA_SL && v->kind != VMA_VDSO && !(err = feed_room(&f, 1, 0)))
+			batch_call(&f.b, SYS_mseal_, INJECT_MAY_FAIL, v->start, v->end - v->start, 0);
+	return feed_end(&f, err);
+}
+
+int memory_restore(struct restore *r, struct newborn *nb)
+{
+	size_t n;
+	const struct img_extent *e = img_reader_extents(r->reader, nb->rec->space, &n);
+	int err;
+
+	if ((err = clear_old(r, nb)) || (err = place_vdso(r, nb)) || (err = map_all(r, nb, e, n)) || (err = fill_all(r, nb, e, n)))
+		return err;
+	return finish_all(r, nb, e, n);
+}

@@ -1,0 +1,301 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/* Stage 1 of a restart: namespaces, an init, and the first process with its old pid and its descriptors, in ordinary C.
+ *
+ * Theory of operation. The controller unshares (user namespace when unprivileged, then mount, time, pid), writes the clock offsets,
+ * and makes init (pid 1 of the new namespace, a child of the caller's). Init makes the first process with its old pid, reaps
+ * whatever ends, and reports the first process's wait status. The first process opens its files, maps the region with the stub,
+ * says so over a socket (which also tells the controller its pid, translated by SCM_CREDENTIALS) and sleeps until it is seized.
+ * Time offsets are written before the first task enters (inventory I, trap 5). Every process here dies with its parent until
+ * the release. Test: restart-leaves-nothing-behind. */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/close_range.h>
+#include <linux/sched.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/io.h"
+#include "inject/batch.h"
+#include "restore/restore.h"
+
+#ifndef CLONE_NEWTIME
+#define CLONE_NEWTIME 0x80
+#endif
+
+/* ---- namespaces ---- */
+
+static int user_namespace(struct restore *r)
+{
+	uid_t uid = geteuid();
+	gid_t gid = getegid();
+	char line[64];
+	int err;
+
+	if (unshare(CLONE_NEWUSER) < 0)
+		return report_fail(r->rep, -errno,
+				   "a user namespace cannot be made: %s; allow them (sysctl user.max_user_namespaces, "
+				   "kernel.unprivileged_userns_clone) or run as root", strerror(errno));
+	snprintf(line, sizeof(line), "%u %u 1\n", uid, uid);
+	if ((err = io_write_textf(line, "/proc/self/uid_map")) || (err = io_write_textf("deny", "/proc/self/setgroups")))
+		return report_fail(r->rep, err, "the user namespace's uid cannot be mapped: %s", strerror(-err));
+	snprintf(line, sizeof(line), "%u %u 1\n", gid, gid);
+	if ((err = io_write_textf(line, "/proc/self/gid_map")))
+		return report_fail(r->rep, err, "the user namespace's gid cannot be mapped: %s", strerror(-err));
+	return 0;
+}
+
+/* The host's clock without the offset of the time namespace we may be in ourselves. */
+static int64_t host_clock(clockid_t clock, const char *name)
+{
+	AUTO_FREE char *text = NULL;
+	struct timespec ts;
+	long long sec = 0, nsec = 0;
+
+	clock_gettime(clock, &ts);
+	if (!io_read_filef(&text, NULL, "/proc/self/timens_offsets")) {
+		const char *at = strstr(text, name);
+		if (at)
+			sscanf(at + strlen(name), "%lld %lld", &sec, &nsec);
+	}
+	return (ts.tv_sec - sec) * 1000000000ll + ts.tv_nsec - nsec;
+}
+
+static int time_namespace(struct restore *r, const struct rec_process *p)
+{
+	int64_t monotonic = p->monotonic_ns - host_clock(CLOCK_MONOTONIC, "monotonic");
+	int64_t boottime = p->boottime_ns - host_clock(CLOCK_BOOTTIME, "boottime");
+	char text[128];
+	int err;
+
+	if (unshare(CLONE_NEWTIME) < 0)
+		return report_fail(r->rep, -errno, "a time namespace cannot be made: %s; the kernel needs CONFIG_TIME_NS", strerror(errno));
+	/* Nanoseconds must be 0..999999999: round the seconds down. */
+	int64_t ms = monotonic >= 0 ? monotonic / 1000000000 : -((999999999 - monotonic) / 1000000000);
+	int64_t bs = boottime >= 0 ? boottime / 1000000000 : -((999999999 - boottime) / 1000000000);
+	snprintf(text, sizeof(text), "monotonic %ld %ld\nboottime %ld %ld\n", ms, monotonic - ms * 1000000000, bs, boottime - bs * 1000000000);
+	if ((err = io_write_textf(text, "/proc/self/timens_offsets")))
+		return report_fail(r->rep, err, "the clocks of the image (monotonic %ld s) cannot be set here: %s", p->monotonic_ns / 1000000000,
+				   strerror(-err));
+	return 0;
+}
+
+static int namespaces(struct restore *r)
+{
+	int err = r->user_ns ? user_namespace(r) : 0;
+
+	if (err || (err = time_namespace(r, &r->processes.items[0])) || r->opt->host_pids)
+		return err;
+	if (unshare(CLONE_NEWNS | CLONE_NEWPID) < 0)
+		return report_fail(r->rep, -errno, "pid and mount namespaces cannot be made: %s", strerror(errno));
+	if (mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL) < 0)
+		return report_fail(r->rep, -errno, "the mount namespace cannot be set up: %s", strerror(errno));
+	return 0;
+}
+
+/* ---- the first process ---- */
+
+/* In new processes words go to the controller, not to a terminal that may be the target's by then. */
+static void shared_message(void *ctx, enum report_level level, const char *text)
+{
+	struct restore_shared *shared = ctx;
+
+	if (level == REPORT_ERROR && !shared->text[0])
+		snprintf(shared->text, sizeof(shared->text), "%s", text);
+}
+
+static int map_region(struct restore *r)
+{
+	size_t size;
+	const void *code = inject_stub_code(&size);
+	char *region = mmap((void *)r->region, REGION_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+
+	if (region == MAP_FAILED)
+		return report_fail(r->rep, -errno, "restart: no memory to work from at %#lx: %s", r->region, strerror(errno));
+	memcpy(region, code, size);
+	if (mprotect(region, REGION_STUB_SIZE, PROT_READ | PROT_EXEC) < 0)
+		return report_fail(r->rep, -errno, "restart: this kernel forbids executable memory: %s", strerror(errno));
+	return 0;
+}
+
+static int enter_directories(struct restore *r, const struct rec_process *p)
+{
+	const char *cwd = resource_map_find(r->opt->map, "file", p->cwd);
+
+	if (strcmp(p->root, "/") && chroot(p->root) < 0)
+		return report_fail(r->rep, -errno, "its root directory %s cannot be entered: %s", p->root, strerror(errno));
+	if (chdir(cwd ? cwd : p->cwd) < 0)
+		return report_fail(r->rep, -errno, "its working directory %s cannot be entered: %s; make it, or map it (--map file:OLD=NEW)",
+				   cwd ? cwd : p->cwd, strerror(errno));
+	umask(p->umask);
+	return 0;
+}
+
+static int first_process(struct restore *r, const struct rec_process *p, int sock)
+{
+	int err = 0;
+
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (p->session_leader && setsid() < 0)
+		err = report_fail(r->rep, -errno, "a session of its own cannot be made: %s", strerror(errno));
+	else if (!p->session_leader && p->group_leader && setpgid(0, 0) < 0)
+		err = report_fail(r->rep, -errno, "a process group of its own cannot be made: %s", strerror(errno));
+	if (!err)
+		err = map_region(r);
+	if (!err)
+		err = report_fault(r->rep, "restart.stage1");
+	if (!err)
+		err = fd_plan_install(r->files, p->index, &sock, 1);
+	if (!err)
+		err = enter_directories(r, p);
+	if (err)
+		r->shared->error = err;
+	char byte = 0;
+	if (write(sock, &byte, 1) < 0 || err)
+		_exit(1);
+	for (;;)
+		pause();
+}
+
+/* ---- init ---- */
+
+static void init_reap(pid_t first, int status_fd)
+{
+	for (;;) {
+		int status;
+		pid_t pid = waitpid(-1, &status, __WALL);
+		if (pid < 0 && errno == ECHILD)
+			_exit(0);
+		if (pid == first) {
+			if (write(status_fd, &status, sizeof(status)) < 0)
+				_exit(1);
+			close(status_fd);
+		}
+	}
+}
+
+static int init_main(struct restore *r, const struct rec_process *p, int sock, int status_fd)
+{
+	struct clone_args args = { .exit_signal = SIGCHLD };
+	sigset_t all;
+
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	prctl(PR_SET_NAME, "stasis-init");
+	sigfillset(&all);
+	sigprocmask(SIG_SETMASK, &all, NULL);
+	if (r->opt->host_pids)
+		prctl(PR_SET_CHILD_SUBREAPER, 1);
+	else if (mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) < 0)
+		report_debug(r->rep, "no /proc of its own: %s", strerror(errno));
+	args.set_tid = (uint64_t)&(pid_t){ p->pid };
+	args.set_tid_size = 1;
+	fflush(NULL);
+	long pid = syscall(SYS_clone3, &args, sizeof(args));
+	if (pid == 0)
+		_exit(-first_process(r, p, sock));
+	if (pid < 0) {
+		r->shared->error = report_fail(r->rep, -errno, "process id %d cannot be had: %s%s", p->pid, strerror(errno),
+					       errno == EEXIST ? "; it is in use on this host" : "");
+		_exit(1);
+	}
+	/* Hold nothing that belongs to the target: only what reports its end. */
+	int keep = dup2(status_fd, 3) == 3 ? 3 : -1;
+	close_range(0, 2, 0);
+	close_range(4, ~0u, 0);
+	init_reap((pid_t)pid, keep);
+	return 0;
+}
+
+/* ---- the controller's side ---- */
+
+static int receive_pid(struct restore *r, int sock, pid_t *ret_pid)
+{
+	union {
+		char buf[CMSG_SPACE(sizeof(struct ucred))];
+		struct cmsghdr align;
+	} control;
+	char byte;
+	struct iovec iov = { &byte, 1 };
+	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.buf, .msg_controllen = sizeof(control.buf) };
+	ssize_t n;
+
+	while ((n = recvmsg(sock, &msg, 0)) < 0 && errno == EINTR)
+		;
+	if (r->shared->error)
+		return report_fail(r->rep, r->shared->error, "%s", r->shared->text[0] ? r->shared->text : strerror(-r->shared->error));
+	struct cmsghdr *c = n == 1 ? CMSG_FIRSTHDR(&msg) : NULL;
+	if (!c || c->cmsg_type != SCM_CREDENTIALS)
+		return report_fail(r->rep, -ECHILD, "the new process ended before it was ready");
+	struct ucred cred;
+	memcpy(&cred, CMSG_DATA(c), sizeof(cred));
+	*ret_pid = cred.pid;
+	return 0;
+}
+
+static int newborn_take(struct restore *r, pid_t pid, const struct rec_process *p, struct newborn *ret)
+{
+	struct newborn nb = { .pid = pid, .rec = p };
+	struct tracee t;
+	int err = tracee_seize(&t, pid);
+
+	if (!err && !(err = tracee_interrupt(&t)) && !(err = tracee_wait_stop(&t, 10000)) && !(err = tracee_load(&t))) {
+		t.ns_tid = t.ns_tgid = p->pid;
+		t.regs.orig_rax = (unsigned long)-1;
+		err = vec_push(&nb.threads, t);
+	}
+	if (err)
+		return report_fail(r->rep, err, "the new process %d cannot be traced: %s", pid, strerror(-err));
+	nb.place = (struct batch_place){ .stub = r->region, .area = r->region + REGION_STUB_SIZE, .size = REGION_AREA_SIZE,
+					 .home = BATCH_HOME_EXIT, .tell = SIGURG };
+	*ret = nb;
+	return 0;
+}
+
+int processes_create(struct restore *r, int status_fd, struct newborn *ret)
+{
+	const struct rec_process *p = &r->processes.items[0];
+	struct clone_args args = { .flags = CLONE_PARENT };
+	int socks[2], one = 1;
+	int err = namespaces(r);
+
+	if (err)
+		return err;
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, socks) < 0 ||
+	    setsockopt(socks[0], SOL_SOCKET, SO_PASSCRED, &one, sizeof(one)) < 0)
+		return report_fail(r->rep, -errno, "restart: no socket to the new process: %s", strerror(errno));
+	/* Above every descriptor of the target, where installing those leaves it alone. */
+	int high = fcntl(socks[1], F_DUPFD_CLOEXEC, fd_plan_max_fd(r->files) + 1);
+	close(socks[1]);
+	fflush(NULL);
+	long init = high < 0 ? -1 : syscall(SYS_clone3, &args, sizeof(args));
+	if (init == 0) {
+		struct report_sink sink = { .message = shared_message, .ctx = r->shared };
+		r->rep->sink = sink;
+		close(socks[0]);
+		_exit(init_main(r, p, high, status_fd));
+	}
+	err = init < 0 ? report_fail(r->rep, -errno, "restart: no init could be started: %s", strerror(errno)) : 0;
+	if (high >= 0)
+		close(high);
+	pid_t pid;
+	if (!err) {
+		r->shared->init = (pid_t)init;
+		if (!(err = receive_pid(r, socks[0], &pid)))
+			err = newborn_take(r, pid, p, ret);
+		if (!err)
+			r->shared->first = pid;
+	}
+	close(socks[0]);
+	return err;
+}

@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* A restart under way: what the image says, and what has been made of it so far. */
+#ifndef STASIS_RESTORE_H
+#define STASIS_RESTORE_H
+
+#include "base/findings.h"
+#include "fd/fd.h"
+#include "inject/batch.h"
+#include "inject/tracee.h"
+#include "job.h"
+#include "reader.h"
+#include "records.h"
+
+/* An array of records as the reader gives it. */
+#define RECORDS(T)      \
+	struct {        \
+		T *items; \
+		size_t n; \
+	}
+
+struct restore {
+	struct stasis_job *job;
+	struct reporter *rep;
+	const struct stasis_restart_options *opt;
+	struct img_reader *reader;
+	struct fd_plan *files;
+	/* the image */
+	RECORDS(struct rec_host) host;
+	RECORDS(struct rec_process) processes;
+	RECORDS(struct rec_thread) threads;
+	RECORDS(struct rec_seccomp) filters;
+	RECORDS(struct rec_timer) timers;
+	RECORDS(struct rec_vma) vmas;
+	RECORDS(struct rec_guard) guards;
+	/* the plan */
+	bool user_ns;    /* we have no privilege: everything happens in a user namespace of our own */
+	bool foreign_vdso;
+	uint64_t region; /* where stub and scratch memory lie in the new process: a gap in both layouts */
+	/* the work */
+	struct restore_shared *shared;
+};
+
+#define REGION_STUB_SIZE 4096ul
+#define REGION_AREA_SIZE (1024 * 1024ul)
+#define REGION_SIZE (REGION_STUB_SIZE + REGION_AREA_SIZE)
+
+/* load.c: records into arrays, and whatever of them does not make sense refused (-EBADMSG, worded). */
+int restore_load(struct restore *r);
+void restore_unload(struct restore *r);
+
+/* plan.c: what this host lacks; obstacles into findings. */
+int restore_plan(struct restore *r, struct findings *findings);
+
+/* processes.c: memory shared between the caller, the controller and the new processes. */
+struct restore_shared {
+	int32_t error;       /* of whoever failed first, negative errno */
+	char text[2048];     /* its wording */
+	bool released, controller_done;
+	pid_t init, first;   /* as the caller sees them */
+};
+
+/* A new process of the image, in the hands of the controller. */
+struct newborn {
+	pid_t pid;
+	const struct rec_process *rec;
+	VEC(struct tracee) threads; /* the leader first */
+	struct batch_place place;
+};
+
+/* processes.c, in the controller: namespaces, init, the processes with their old pids and descriptors (stage 1). `status_fd` is
+ * the writing end of the caller's status pipe. The first process is attached and stopped in `*ret`. */
+int processes_create(struct restore *r, int status_fd, struct newborn *ret);
+
+/* memory.c: replaces all mappings by those of the image and fills them. */
+int memory_restore(struct restore *r, struct newborn *nb);
+
+/* threads.c: makes the other threads, gives each its attributes and registers. attributes.c: what belongs to the process. */
+int threads_create(struct restore *r, struct newborn *nb);
+int attributes_restore(struct restore *r, struct newborn *nb);
+int threads_restore(struct restore *r, struct newborn *nb);
+
+/* release.c: takes out the stub and sets the final registers; then lets all threads run. */
+int release_prepare(struct restore *r, struct newborn *nb);
+int release_run(struct restore *r, struct newborn *nb);
+
+/* The records of one process: calls `it` is a pointer to. */
+#define for_each_of(r, list, it, index)                                                                           \
+	for (__typeof__(&*(r)->list.items) it = (r)->list.items; it && it < (r)->list.items + (r)->list.n; it++) \
+		if (it->process == (index))
+
+#endif
