@@ -240,12 +240,13 @@ static int phase_commit(struct checkpoint *cp)
 	res->n_mappings = (unsigned)cp->collect.mappings.n;
 	res->n_files = fd_capture_count(cp->files);
 	if (cp->opt->stop) {
+		/* Its threads are ours to wait for while we trace them; the leader then goes to its own parent. */
 		kill(cp->pid, SIGKILL);
-		freeze_thaw(&cp->frozen);
+		while (waitpid(-1, NULL, __WALL) > 0 || errno == EINTR)
+			;
+		freeze_finish(&cp->frozen);
 		cp->is_frozen = false;
 		res->pause_us = now_us() - cp->freeze_us;
-		struct pollfd pfd = { .fd = cp->pidfd, .events = POLLIN };
-		poll(&pfd, 1, 10000);
 	}
 	res->total_us = now_us() - cp->begin_us;
 	return 0;

@@ -212,6 +212,10 @@ struct fd_back *fd_plan_back(const struct fd_plan *plan, uint32_t id);
  * writes into buf and returns it. */
 const char *fd_file_name(const struct fd_file *file, char *buf, size_t size);
 
+/* The recorded flags as open(2) is to be given them now: without those that act on the file (O_CREAT, O_EXCL, O_TRUNC), and with
+ * O_NOCTTY and O_CLOEXEC. */
+int fd_open_flags(const struct fd_file *file);
+
 /* F_SETFL with the recorded status flags (those that F_SETFL can set, without O_ASYNC). */
 int fd_set_status(struct fd_plan *plan, const struct fd_file *file, int fd);
 

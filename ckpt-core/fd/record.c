@@ -24,6 +24,7 @@ static const struct img_field file_fields[] = {
 	IMG_FIELD(14, fd_file_record, owner, IMG_I32, IMG_DEC),
 	IMG_FIELD(15, fd_file_record, owner_signal, IMG_I32, IMG_DEC),
 	IMG_FIELD(16, fd_file_record, stdio, IMG_BOOL, IMG_DEC),
+	IMG_FIELD(17, fd_file_record, deleted, IMG_BOOL, IMG_DEC),
 };
 const struct img_schema fd_file_schema =
 	IMG_SCHEMA("FILE", 1, IMG_MUST_UNDERSTAND, "open file", fd_file_record, file_fields);

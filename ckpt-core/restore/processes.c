@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /* Stage 1 of a restart: namespaces, an init, and the first process with its old pid and its descriptors, in ordinary C.
  *
- * Theory of operation. The controller unshares (user namespace when unprivileged, then mount, time, pid), writes the clock offsets,
+ * Theory of operation. The controller unshares (user namespace when unprivileged, then time, pid), writes the clock offsets,
  * and makes init (pid 1 of the new namespace, a child of the caller's). Init makes the first process with its old pid, reaps
  * whatever ends, and reports the first process's wait status. The first process opens its files, maps the region with the stub,
  * says so over a socket (which also tells the controller its pid, translated by SCM_CREDENTIALS) and sleeps until it is seized.
@@ -97,11 +97,16 @@ static int namespaces(struct restore *r)
 
 	if (err || (err = time_namespace(r, &r->processes.items[0])) || r->opt->host_pids)
 		return err;
-	if (unshare(CLONE_NEWNS | CLONE_NEWPID) < 0)
-		return report_fail(r->rep, -errno, "pid and mount namespaces cannot be made: %s", strerror(errno));
-	if (mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL) < 0)
-		return report_fail(r->rep, -errno, "the mount namespace cannot be set up: %s", strerror(errno));
-	return 0;
+	return unshare(CLONE_NEWPID) < 0 ? report_fail(r->rep, -errno, "a pid namespace cannot be made: %s", strerror(errno)) : 0;
+}
+
+/* In init: a /proc that shows the new pid namespace, in a mount namespace that otherwise follows the host's. Not in the
+ * controller's, which needs the host's /proc. Where it is forbidden (some containers) the host's /proc must do. */
+static void own_proc(struct restore *r)
+{
+	if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL) < 0 ||
+	    mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) < 0)
+		report_debug(r->rep, "no /proc of its own: %s", strerror(errno));
 }
 
 /* ---- the first process ---- */
@@ -196,8 +201,8 @@ static int init_main(struct restore *r, const struct rec_process *p, int sock, i
 	sigprocmask(SIG_SETMASK, &all, NULL);
 	if (r->opt->host_pids)
 		prctl(PR_SET_CHILD_SUBREAPER, 1);
-	else if (mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) < 0)
-		report_debug(r->rep, "no /proc of its own: %s", strerror(errno));
+	else
+		own_proc(r);
 	args.set_tid = (uint64_t)&(pid_t){ p->pid };
 	args.set_tid_size = 1;
 	fflush(NULL);
