@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later */
+// SPDX-License-Identifier: LGPL-2.1-or-later
 /* An alarm() set before the checkpoint rings when its time has gone by for the program: the time away does not count. */
 #include <signal.h>
 #include <unistd.h>

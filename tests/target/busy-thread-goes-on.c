@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later */
+// SPDX-License-Identifier: LGPL-2.1-or-later
 /* A thread that only computes, with all its state in registers and on its stack, goes on as if nothing had been. Its result is compared
  * with the same computation done again. */
 #include "target.h"

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later */
+// SPDX-License-Identifier: LGPL-2.1-or-later
 /* Two threads read the clocks without pause, through the vdso and by system call, while the process is away for two seconds. The monotonic and
  * boot-time clocks never go back and never jump; the real-time clock is the host's. */
 #include <sys/syscall.h>

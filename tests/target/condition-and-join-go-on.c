@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later */
+// SPDX-License-Identifier: LGPL-2.1-or-later
 /* Threads wait in the pthread ways: condition variable with and without time limit, semaphore, barrier, read lock, join. All of them must
  * go on waiting, and all be let go at the end. */
 #include <errno.h>

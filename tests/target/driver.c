@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later */
+// SPDX-License-Identifier: LGPL-2.1-or-later
 /* Runs target programs and the stasis command for a test (see driver.h). Whatever is started becomes a descendant of ours, as
  * we are its sub-reaper, so that at the end all of it can be found and ended by pid. */
 #include "driver.h"
@@ -228,6 +228,8 @@ void driver_init(struct driver *d, const char *stasis, int limit_s)
 	if (fd < 0 || fchmod(fd, 0666))
 		driver_fail(d, "state file: %s", strerror(errno));
 	close(fd);
+	if (!stasis)
+		setenv("TARGET_ALONE", "1", 1);
 	setenv("XDG_RUNTIME_DIR", d->scratch, 1);
 	setenv("HOME", d->scratch, 1);
 	prctl(PR_SET_CHILD_SUBREAPER, 1);
@@ -282,6 +284,14 @@ static void hold(struct driver *d, pid_t pid)
 		driver_fail(d, "target pid %d: %s", pid, strerror(errno));
 }
 
+static bool add_refused(struct driver *d, const char *word)
+{
+	for (int i = 0; i < 4; i++)
+		if (!d->refused[i][0])
+			return sscanf(word, "refused=%63s", d->refused[i]) == 1;
+	return false;
+}
+
 /* What the target says of itself in its ready line. */
 static void parse_ready(struct driver *d, char *line)
 {
@@ -301,7 +311,7 @@ static void parse_ready(struct driver *d, char *line)
 			d->rewind = false;
 		else if (i > 2 && sscanf(word, "off=%d", &d->off_ms) != 1 && sscanf(word, "wake=%d", &d->wake) != 1 &&
 			 sscanf(word, "image-max=%ld", &d->image_max) != 1 && sscanf(word, "exit=%d", &d->want_exit) != 1 &&
-			 sscanf(word, "killed=%d", &d->want_signal) != 1 && sscanf(word, "refused=%127s", d->refused) != 1)
+			 sscanf(word, "killed=%d", &d->want_signal) != 1 && !add_refused(d, word))
 			driver_fail(d, "the target gives an option that is not known: %s", word);
 	}
 	d->ready = true;

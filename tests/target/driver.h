@@ -29,7 +29,7 @@ struct driver {
 	pid_t inner_pid; /* as the target sees it */
 	int off_ms, wake, want_exit, want_signal;
 	long image_max;
-	char refused[128];
+	char refused[4][64]; /* words that must be in the refusal; "" = none */
 
 	/* from the turns */
 	uint64_t turns;         /* the counter of the last one */

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later */
+// SPDX-License-Identifier: LGPL-2.1-or-later
 /* Threads block in read() while signals with and without SA_RESTART rain on them. The first must never see EINTR; the second must see it
  * only when a handler has run, so that an interruption by a checkpoint would be found out. */
 #include <errno.h>

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later */
+// SPDX-License-Identifier: LGPL-2.1-or-later
 /* Threads wait in epoll_wait(), epoll_pwait() and epoll_pwait2() without a time limit. The kernel does not restart these calls by itself, so
  * it takes care to keep EINTR away from the caller, at restart and also when the target merely goes on after a checkpoint. */
 #include <errno.h>

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later */
+// SPDX-License-Identifier: LGPL-2.1-or-later
 /* The first thread has called pthread_exit() and is a zombie while another thread goes on. Such a process must either be restored so or
  * be refused in words; the zombie shows in /proc as state Z. */
 #include <string.h>
@@ -20,7 +20,7 @@ static void *other(void *arg)
 int main(int argc, char **argv)
 {
 	target_init(argc, argv);
-	target_option("refused=thread");
+	target_option("refused=ended");
 	target_thread(other, NULL);
 	pthread_exit(NULL);
 }

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later */
+// SPDX-License-Identifier: LGPL-2.1-or-later
 /* Threads wait on a futex with a time limit: relative, absolute on the monotonic clock, absolute on the real-time clock. Each must see
  * ETIMEDOUT, never too early and not much too late; a relative wait may begin anew at a checkpoint, as its rest cannot be known. */
 #include <errno.h>

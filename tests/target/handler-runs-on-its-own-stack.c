@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later */
+// SPDX-License-Identifier: LGPL-2.1-or-later
 /* The checkpoint comes while a signal handler runs on an alternate stack, inside it a second handler, and each returns only after the restart.
  * Registers, masks and the alternate stack must be what they were at each level of return. */
 #include <signal.h>

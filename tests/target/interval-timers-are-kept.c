@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later */
+// SPDX-License-Identifier: LGPL-2.1-or-later
 /* The three interval timers (real, virtual, prof) keep value and interval; the real one goes on firing, the two that count processor time
  * only ever go down. */
 #include <signal.h>

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later */
+// SPDX-License-Identifier: LGPL-2.1-or-later
 /* Threads sleep for a given time. With a place for the remainder the whole sleep must be as long as asked for, over any number of
  * checkpoints; without one it may begin anew at each restart, but must not end early or see EINTR. */
 #include <errno.h>

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later */
+// SPDX-License-Identifier: LGPL-2.1-or-later
 /* A fast timer's signal is blocked, so that one is pending and the overruns add up. They must not be lost: after the restart the one signal
  * arrives with the overruns from before, once, and then the timer goes on. */
 #include <signal.h>

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later */
+// SPDX-License-Identifier: LGPL-2.1-or-later
 /* POSIX timers of every kind (signal, signal to a thread, none, on several clocks), with gaps in their ids, keep id, kind, value, interval
  * and remaining time. The short ones go on firing, the disarmed ones stay so, and the long one must not have moved by the time away. */
 #include <signal.h>

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later */
+// SPDX-License-Identifier: LGPL-2.1-or-later
 /* Threads count in per-processor slots inside restartable sequences of the program's own, registered through glibc's area. No count may be lost
  * or doubled: a checkpoint inside a sequence must lead to its abort, and the kernel must go on maintaining the area. */
 #include <sched.h>

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later */
+// SPDX-License-Identifier: LGPL-2.1-or-later
 /* For all 64 signals the action as the kernel knows it (handler, flags, restorer, mask) stays the same; the program sets many different ones,
  * ignored and default ones among them. SIGTRAP is of interest, as stopping a thread carelessly changes it. */
 #include <signal.h>

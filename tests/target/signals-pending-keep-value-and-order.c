@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later */
+// SPDX-License-Identifier: LGPL-2.1-or-later
 /* Blocked signals are pending for the process and for two of its threads: plain ones, and real-time ones queued several times with different
  * values. At the end they must come in the same order with the same sender, code and value, and none twice. */
 #include <signal.h>

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later */
+// SPDX-License-Identifier: LGPL-2.1-or-later
 /* A thread waits in sigsuspend() under another mask than its own. A signal that both masks let in, then one that only the temporary mask lets
  * in, must end it as ever, and its own mask must be back afterwards. */
 #include <errno.h>

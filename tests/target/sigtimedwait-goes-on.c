@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later */
+// SPDX-License-Identifier: LGPL-2.1-or-later
 /* Threads wait for a signal in sigwaitinfo(), without and with a time limit. The kernel does not restart these calls by itself; still they
  * must not see EINTR, and the signal at the end must reach them with its value. */
 #include <errno.h>

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later */
+// SPDX-License-Identifier: LGPL-2.1-or-later
 /* Threads sleep until a point in time, on the monotonic, boot-time and real-time clocks. They must wake at that point, or at once if the
  * real-time clock has passed it meanwhile, without EINTR. */
 #include <unistd.h>

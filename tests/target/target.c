@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later */
+// SPDX-License-Identifier: LGPL-2.1-or-later
 /* The side of the target programs' protocol that runs inside them (see target.h). It keeps the nonce and the counter in
  * memory only and opens the state file anew for every line. */
 #include "target.h"
@@ -111,6 +111,11 @@ void target_ticker_start(void (*release)(void))
 	pthread_sigmask(SIG_SETMASK, &all, &old);
 	pthread_detach(target_thread(ticker, NULL));
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
+}
+
+bool target_alone(void)
+{
+	return getenv("TARGET_ALONE");
 }
 
 bool target_finishing(void)

@@ -14,7 +14,7 @@
  *	wake=SIG	send it this signal along with the finish request
  *	no-rewind	going back to an image after having run on makes no sense for it
  *	image-max=BYTES	an image larger than this is a failure
- *	refused=WORD	check and checkpoint must say no, with WORD in the message, and leave it running
+ *	refused=WORD	check and checkpoint must say no, with WORD (four may be given) in the message, and leave it running
  *	exit=N, killed=SIG	how it will end after `done` instead of exit status 0 */
 #ifndef TARGET_H
 #define TARGET_H
@@ -44,6 +44,9 @@ bool target_turn(void);
 /* Starts a thread, with all signals blocked, that takes the turns, so that the caller may block. When the harness asks to finish it calls
  * `release` (may be NULL), which lets the blocked threads go. */
 void target_ticker_start(void (*release)(void));
+
+/* True when the harness runs without stasis, so that nothing at all happens to the program. */
+bool target_alone(void);
 
 /* True once the ticker has seen the finish request. */
 bool target_finishing(void);

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later */
+// SPDX-License-Identifier: LGPL-2.1-or-later
 /* Each thread keeps its own name, processor affinity, nice value, scheduling policy, I/O priority, timer slack and signal mask. The threads
  * differ in all of them, so that one thread's values given to another are found out. */
 #include <sched.h>

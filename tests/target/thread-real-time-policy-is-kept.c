@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later */
+// SPDX-License-Identifier: LGPL-2.1-or-later
 /* A thread under SCHED_FIFO and one under SCHED_RR keep policy and priority, the others stay as they were. Needs the privilege to set
  * such policies. */
 #include <errno.h>

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later */
+// SPDX-License-Identifier: LGPL-2.1-or-later
 /* Many threads keep their tids, their thread-local storage, their pthread_t and their stacks. At the end each of them exits and is joined,
  * which shows that the kernel still clears the tid word (set_tid_address) and wakes the joiner. */
 #include <sys/prctl.h>

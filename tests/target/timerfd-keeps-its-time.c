@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: LGPL-2.1-or-later */
+// SPDX-License-Identifier: LGPL-2.1-or-later
 /* Timer descriptors on three clocks: a long one keeps its remaining time, a fast one its expirations that were not yet read and its rhythm, an
  * absolute real-time one its point in time, an unarmed one stays so. */
 #include <errno.h>
