@@ -217,6 +217,7 @@ static int phase_write(struct checkpoint *cp)
 	return err ? err : fd_capture_save_late(cp->files, cp->writer);
 }
 
+/* Only once the target runs again: by then the journal holds nothing but the child. */
 static void end_child(struct checkpoint *cp)
 {
 	if (cp->child) {
@@ -260,14 +261,15 @@ static const struct {
 	{ "thaw", phase_thaw },   { "write", phase_write },   { "commit", phase_commit },
 };
 
-/* Takes everything back, from whatever phase. The order matters: the child goes before the journal that would kill it again. */
+/* Takes everything back, from whatever phase. While the target is stopped the journal knows all, the snapshot child included. */
 static void unwind(struct checkpoint *cp)
 {
 	img_writer_destroy(cp->writer);
-	end_child(cp);
 	if (cp->is_frozen) {
 		undo_run(cp->journal, cp->rep, &cp->frozen, false);
 		freeze_thaw(&cp->frozen);
+	} else {
+		end_child(cp);
 	}
 	collect_finish(&cp->collect);
 	fd_capture_destroy(cp->files);

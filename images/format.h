@@ -85,9 +85,6 @@ static_assert(sizeof(struct disk_footer) == 128, "layout of the footer");
 int img_schema_decode_at(const struct img_schema *schema, const void *data, size_t size, struct reporter *rep, const char *where,
 			 void *ret_value);
 
-/* Opens without comparing any checksum, now or later, so that a fuzzer reaches what lies behind them. */
-int img_reader_open_unchecked(struct reporter *rep, const char *path, struct img_reader **ret);
-
 uint64_t img_reader_file_bytes(const struct img_reader *r);
 struct reporter *img_reader_reporter(const struct img_reader *r);
 

@@ -19,7 +19,6 @@ struct img_reader {
 	struct reporter *rep;
 	char *path;
 	int fd;
-	bool unchecked;
 	uint64_t file_bytes;
 	struct disk_footer foot; /* in this machine's byte order */
 	char *records;           /* the record section as it lies in the file */

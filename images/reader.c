@@ -81,7 +81,7 @@ static int reader_read_header(struct img_reader *r)
 	if (n < sizeof(head))
 		return report_fail(r->rep, -EBADMSG, "image %s: truncated: shorter than a header; the checkpoint was not completed or the copy "
 				   "is partial - copy it again", r->path);
-	if (!r->unchecked && le64toh(head.checksum) != XXH3_64bits(&head, offsetof(struct disk_header, checksum)))
+	if (le64toh(head.checksum) != XXH3_64bits(&head, offsetof(struct disk_header, checksum)))
 		return reader_damaged(r, "header checksum differs");
 	if (le16toh(head.version) != IMG_VERSION)
 		return report_fail(r->rep, -EPROTONOSUPPORT, "image %s: format version %u, this stasis reads version %u; use the stasis that "
@@ -122,7 +122,7 @@ static int reader_read_footer(struct img_reader *r)
 	if (memcmp(foot.magic, IMG_FOOTER_MAGIC, sizeof(foot.magic)))
 		return report_fail(r->rep, -EBADMSG, "image %s: truncated: footer missing; the checkpoint was not completed or the copy is "
 				   "partial - copy it again", r->path);
-	if (!r->unchecked && le64toh(foot.checksum) != XXH3_64bits(&foot, offsetof(struct disk_footer, checksum)))
+	if (le64toh(foot.checksum) != XXH3_64bits(&foot, offsetof(struct disk_footer, checksum)))
 		return reader_damaged(r, "footer checksum differs");
 	*f = foot;
 	f->file_bytes = le64toh(foot.file_bytes);
@@ -158,7 +158,7 @@ static int reader_read_records(struct img_reader *r, XXH3_state_t *content)
 		uint64_t length = le64toh(head.length);
 		if (length > size - at - sizeof(head) || length % 8)
 			return reader_damaged(r, "a record lies outside the record section");
-		if (!r->unchecked && le64toh(head.checksum) != XXH3_64bits(r->records + at + sizeof(head.checksum),
+		if (le64toh(head.checksum) != XXH3_64bits(r->records + at + sizeof(head.checksum),
 									   sizeof(head) - sizeof(head.checksum) + length))
 			return reader_damaged(r, "a record's checksum differs");
 		for (size_t i = 0; i < sizeof(head.tag); i++)
@@ -277,7 +277,7 @@ static int reader_read_index(struct img_reader *r, XXH3_state_t *index, XXH3_sta
 			err = reader_add_extents(r, piece, n / sizeof(struct disk_extent), &extent_room, content);
 		at += n;
 	}
-	if (!err && !r->unchecked && XXH3_64bits_digest(index) != r->foot.index_checksum)
+	if (!err && XXH3_64bits_digest(index) != r->foot.index_checksum)
 		err = reader_damaged(r, "index checksum differs");
 	return err;
 }
@@ -302,12 +302,12 @@ static int reader_read_all(struct img_reader *r, XXH3_state_t *index, XXH3_state
 	if (err)
 		return err;
 	XXH128_canonicalFromHash(&id, XXH3_128bits_digest(content));
-	if (!r->unchecked && memcmp(id.digest, r->foot.content_id, sizeof(id.digest)))
+	if (memcmp(id.digest, r->foot.content_id, sizeof(id.digest)))
 		return reader_damaged(r, "content id differs");
 	return 0;
 }
 
-static int reader_open(struct reporter *rep, const char *path, bool unchecked, struct img_reader **ret)
+int img_reader_open(struct reporter *rep, const char *path, struct img_reader **ret)
 {
 	struct img_reader *r = calloc(1, sizeof(*r));
 
@@ -315,7 +315,6 @@ static int reader_open(struct reporter *rep, const char *path, bool unchecked, s
 		return -ENOMEM;
 	r->rep = rep;
 	r->fd = -1;
-	r->unchecked = unchecked;
 	pthread_mutex_init(&r->lock, NULL);
 	XXH3_state_t *index = XXH3_createState(), *content = XXH3_createState();
 	r->path = strdup(path);
@@ -328,16 +327,6 @@ static int reader_open(struct reporter *rep, const char *path, bool unchecked, s
 	}
 	*ret = r;
 	return 0;
-}
-
-int img_reader_open(struct reporter *rep, const char *path, struct img_reader **ret)
-{
-	return reader_open(rep, path, false, ret);
-}
-
-int img_reader_open_unchecked(struct reporter *rep, const char *path, struct img_reader **ret)
-{
-	return reader_open(rep, path, true, ret);
 }
 
 void img_reader_destroy(struct img_reader *r)
