@@ -123,8 +123,12 @@ static int run_controller(struct restore *r, int status_w)
 	close(socks[1]);
 	err = pid < 0 ? report_fail(r->rep, -errno, "restart: no controller could be started: %s", strerror(errno)) : 0;
 	bool ready = !err && read(socks[0], &byte, 1) == 1;
-	if (ready && !(err = report_fault(r->rep, "restart.commit")) && !(err = fd_plan_commit(r->files)) && write(socks[0], &byte, 1) != 1)
-		err = -EPIPE;
+	if (ready && !(err = report_fault(r->rep, "restart.commit")) && !(err = fd_plan_commit(r->files))) {
+		if (r->opt->before_release)
+			r->opt->before_release(r->opt->ctx, r->shared->first);
+		if (write(socks[0], &byte, 1) != 1)
+			err = -EPIPE;
+	}
 	close(socks[0]);
 	if (pid < 0)
 		return err;

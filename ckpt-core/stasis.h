@@ -62,13 +62,19 @@ struct stasis_restart_options {
 	bool stopped;             /* leave the target stopped (SIGSTOP) after release, for debuggers */
 	enum { STASIS_DISK_REVERT_AUTO, STASIS_DISK_REVERT_ALWAYS, STASIS_DISK_REVERT_KEEP } disk;
 	struct findings *findings; /* filled when not NULL */
+	/* Called in the caller's process when everything is in place and nothing can fail any more but the release itself, with
+	 * the pid of the first process as the caller sees it; for the terminal to be given to it. May be NULL. */
+	void (*before_release)(void *ctx, pid_t pid);
+	void *ctx;
 };
 
 struct stasis_restarted {
 	pid_t pid;   /* of the target's first process, as the caller sees it */
 	pid_t init;  /* of the process that keeps its pid namespace, 0 with host_pids; the caller's child */
 	int pidfd;   /* of the first process; owned by the caller */
-	int status_fd; /* yields one int, the first process's wait status, when it ends; owned by the caller */
+	/* Yields the first process's wait status as an int: whenever a signal has stopped it (WIFSTOPPED), and when it ends, which is
+	 * the last. Owned by the caller, who must read it: init waits when the pipe is full. */
+	int status_fd;
 	char *name;  /* the name it had, NULL if none; owned by the caller */
 	uint64_t total_us;
 };

@@ -179,13 +179,14 @@ static void init_reap(pid_t first, int status_fd)
 {
 	for (;;) {
 		int status;
-		pid_t pid = waitpid(-1, &status, __WALL);
+		pid_t pid = waitpid(-1, &status, __WALL | WUNTRACED);
 		if (pid < 0 && errno == ECHILD)
 			_exit(0);
 		if (pid == first) {
 			if (write(status_fd, &status, sizeof(status)) < 0)
 				_exit(1);
-			close(status_fd);
+			if (!WIFSTOPPED(status))
+				close(status_fd);
 		}
 	}
 }
