@@ -304,7 +304,7 @@ static int set_option(int fd, const struct option_kind *kind, const struct sock_
 	return setsockopt(fd, kind->level, kind->name, item->value.data, (socklen_t)item->value.size) ? -errno : 0;
 }
 
-int sock_options_restore(struct fd_plan *plan, const struct fd_file *file, int fd)
+void sock_options_restore(struct fd_plan *plan, const struct fd_file *file, int fd, bool quiet)
 {
 	const struct sock_item *items = file->items;
 	const struct sock_state *s = file->state;
@@ -316,9 +316,8 @@ int sock_options_restore(struct fd_plan *plan, const struct fd_file *file, int f
 			    !(kinds[i].on & sort_of(s)))
 				continue;
 			int err = set_option(fd, &kinds[i], &items[j]);
-			if (err)
+			if (err && !quiet)
 				report_warn(plan->rep, "%s: its option %s could not be set again: %s",
 					    fd_file_name(file, name, sizeof(name)), kinds[i].label, strerror(-err));
 		}
-	return 0;
 }

@@ -106,8 +106,8 @@ int sock_diag_unix(pid_t pid, int copy, uint64_t ino, struct sock_diag *ret);
 /* Checks a record from the image: enums in range, addresses well-formed. Returns 0 or -EBADMSG, worded. */
 int sock_validate(struct fd_plan *plan, struct fd_file *file);
 
-/* Puts the recorded options on fd. What cannot be set is warned about. */
-int sock_options_restore(struct fd_plan *plan, const struct fd_file *file, int fd);
+/* Puts the recorded options on fd. What cannot be set is warned about unless `quiet`. */
+void sock_options_restore(struct fd_plan *plan, const struct fd_file *file, int fd, bool quiet);
 
 /* Sends the recorded unread data of `file` from `writer`, the other end. `reader` is its own end: buffers of both are enlarged where
  * need be. Returns 0 or a negative errno, worded; -ENOBUFS (not worded) when not all of it fits. */

@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "fd/fd-sock.h"
+
 const struct fd_kind *const fd_kinds[] = {
 	&fd_kind_path,
 	&fd_kind_kernel,
@@ -21,6 +23,11 @@ const struct fd_kind *const fd_kinds[] = {
 	&fd_kind_epoll,
 	&fd_kind_inotify,
 	&fd_kind_pidfd,
+	&fd_kind_unix,
+	&fd_kind_tcp,
+	&fd_kind_inet,
+	&fd_kind_netlink,
+	&fd_kind_socket,
 	&fd_kind_pty_master,
 	&fd_kind_tty,
 	&fd_kind_device,
