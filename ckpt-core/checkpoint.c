@@ -158,7 +158,7 @@ static int phase_collect(struct checkpoint *cp)
 		return err;
 	if (!(c->worker = plant_worker(&cp->frozen, c->vmas, c->n_vmas, AREA_MAX, stub, &c->place)))
 		return report_fail(cp->rep, -ENOSPC, "process %d: none of its threads has room on its stack to work from", cp->pid);
-	if ((err = collect_process(c)) || (err = collect_threads(c)) || (err = host_capture(&cp->host)))
+	if ((err = snapshot_sweep(c->worker, &c->place)) || (err = collect_process(c)) || (err = collect_threads(c)) || (err = host_capture(&cp->host)))
 		return err;
 	if (cp->opt->name && !(cp->host.name = strdup(cp->opt->name)))
 		return -ENOMEM;

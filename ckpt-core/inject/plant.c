@@ -43,7 +43,11 @@ int plant_stub(struct reporter *rep, struct frozen *f, const struct proc_vma *vm
 		uint64_t at = v->end - INJECT_STUB_ROOM;
 		if (!(v->prot & PROT_EXEC) || v->shared || proc_vma_is_vdso(v) || !strcmp(v->name, "[vsyscall]"))
 			continue;
-		if (inject_read(f->pid, at, room, sizeof(room)) || !all_zero(room, sizeof(room)) || anybody_at(f, at, v->end))
+		if (inject_read(f->pid, at, room, sizeof(room)) || anybody_at(f, at, v->end))
+			continue;
+		if (!memcmp(room, code, sizeof(room))) /* left by a checkpoint both of whose processes were killed */
+			memset(room, 0, sizeof(room));
+		if (!all_zero(room, sizeof(room)))
 			continue;
 		int err = undo_note_bytes(journal, f->pid, at, room, sizeof(room));
 		if (!err)

@@ -18,6 +18,10 @@ struct snapshot_range {
 int snapshot_fork(struct reporter *rep, struct tracee *worker, const struct batch_place *place, const struct snapshot_range *ranges,
 		  size_t n_ranges, struct undo_journal *journal, pid_t *ret_child);
 
+/* Reaps helpers that are still there because both our processes were killed at the worst moment: zombies without an exit
+ * signal. Only to be called when the target has no other child. */
+int snapshot_sweep(struct tracee *worker, const struct batch_place *place);
+
 /* Ends the child. */
 void snapshot_end(pid_t child);
 

@@ -243,7 +243,9 @@ void driver_become(struct driver *d, uid_t uid)
 	pid_t pid;
 	int status;
 
-	if (geteuid() == 0 && (setgroups(0, NULL) || setresgid(uid, uid, uid) || setresuid(uid, uid, uid)))
+	if (geteuid() != 0)
+		driver_skip(d, "this is an ordinary user already");
+	if (setgroups(0, NULL) || setresgid(uid, uid, uid) || setresuid(uid, uid, uid))
 		driver_skip(d, "cannot become user %u: %s", uid, strerror(errno));
 	pid = fork();
 	if (pid == 0)

@@ -20,7 +20,7 @@ static struct {
 	char options[512];
 	uint64_t nonce, counter;
 	pid_t pid, tid; /* as they were at the beginning; tid of the thread that takes the turns, 0 = not known yet */
-	volatile bool finishing;
+	volatile bool ready, finishing;
 	void (*release)(void);
 } self;
 
@@ -72,6 +72,7 @@ void target_ready(void)
 
 	snprintf(line, sizeof(line), "ready %016lx %d%s\n", self.nonce, self.pid, self.options);
 	tell(line);
+	self.ready = true;
 }
 
 bool target_turn(void)
@@ -95,6 +96,8 @@ bool target_turn(void)
 static void *ticker(void *arg)
 {
 	(void)arg;
+	while (!self.ready)
+		target_sleep_ms(1);
 	while (target_turn())
 		;
 	if (self.release)
