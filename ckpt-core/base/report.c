@@ -84,22 +84,33 @@ int report_arm_faults(struct reporter *rep, const char *list)
 	return 0;
 }
 
-int report_fault(struct reporter *rep, const char *name)
+/* Where the name stands in the armed list, NULL if it does not. */
+static const char *find_fault(const struct reporter *rep, const char *name)
 {
 	size_t n = strlen(name);
 
-	if (!rep || !rep->faults)
+	for (const char *p = rep ? rep->faults : NULL; p; p = strchr(p, ',') ? strchr(p, ',') + 1 : NULL)
+		if (!strncmp(p, name, n) && (!p[n] || p[n] == ',' || p[n] == '='))
+			return p + n;
+	return NULL;
+}
+
+bool report_is_armed(const struct reporter *rep, const char *name)
+{
+	return find_fault(rep, name) != NULL;
+}
+
+int report_fault(struct reporter *rep, const char *name)
+{
+	const char *how = find_fault(rep, name);
+
+	if (!how)
 		return 0;
-	for (const char *p = rep->faults; p; p = strchr(p, ',') ? strchr(p, ',') + 1 : NULL) {
-		if (strncmp(p, name, n) || (p[n] && p[n] != ',' && p[n] != '='))
-			continue;
-		if (p[n] == '=' && !strncmp(p + n + 1, "kill", 4))
-			kill(getpid(), SIGKILL);
-		if (p[n] == '=' && !strncmp(p + n + 1, "hang", 4))
-			for (;;)
-				pause();
-		int err = p[n] == '=' ? atoi(p + n + 1) : EIO;
-		return report_fail(rep, -err, "fault point %s: %s", name, strerror(err));
-	}
-	return 0;
+	if (!strncmp(how, "=kill", 5))
+		kill(getpid(), SIGKILL);
+	if (!strncmp(how, "=hang", 5))
+		for (;;)
+			pause();
+	int err = *how == '=' ? atoi(how + 1) : EIO;
+	return report_fail(rep, -err, "fault point %s: %s", name, strerror(err));
 }

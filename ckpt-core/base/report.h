@@ -49,4 +49,7 @@ int report_arm_faults(struct reporter *rep, const char *list);
 /* A fault point. Returns 0, or says "fault point NAME" and returns the armed negative errno. */
 int report_fault(struct reporter *rep, const char *name);
 
+/* True when a point of this name is armed: for tests of paths that no fault leads to (a kernel with another vdso). Says nothing. */
+bool report_is_armed(const struct reporter *rep, const char *name);
+
 #endif

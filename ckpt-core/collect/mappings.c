@@ -91,6 +91,7 @@ static int mapping_add(struct collect *c, struct fd_capture *files, const struct
 
 	if (proc_vma_is_vdso(v)) {
 		rec.kind = VMA_VDSO;
+		whole = !strcmp(v->name, "[vdso]"); /* its code, for a restart under another kernel */
 	} else if (v->ino || v->shared) {
 		struct fd_mapping map = { .start = v->start, .end = v->end, .offset = v->offset, .dev_major = v->dev_major,
 					  .dev_minor = v->dev_minor, .ino = v->ino, .shared = v->shared,

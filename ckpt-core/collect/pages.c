@@ -125,7 +125,7 @@ int collect_pages(struct collect *c, pid_t source, struct img_writer *w)
 	p.block = block;
 	for (size_t i = 0; i < c->mappings.n && !err; i++) {
 		const struct rec_vma *v = &c->mappings.items[i];
-		if (v->kind != VMA_VDSO && !v->shared)
+		if ((v->kind != VMA_VDSO || c->whole.items[i]) && !v->shared)
 			err = pages_of_mapping(&p, v, c->whole.items[i]);
 	}
 	for (size_t i = 0; i < c->guards.n && !err; i++)

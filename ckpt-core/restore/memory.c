@@ -18,6 +18,7 @@
 #include "base/io.h"
 #include "proc/maps.h"
 #include "restore/restore.h"
+#include "restore/vdso.h"
 
 #ifndef MADV_GUARD_INSTALL
 #define MADV_GUARD_INSTALL 102
@@ -27,6 +28,9 @@
 #endif
 #define SYS_mseal_ 462
 #define CALLS 1024
+
+/* Where this kernel's vdso waits, or stays: within the gap that was chosen for the region. */
+#define VDSO_ASIDE(r) ((r)->region + (16ul << 20))
 
 /* A batch that runs itself whenever it is full. */
 struct feed {
@@ -112,35 +116,35 @@ static const struct rec_vma *image_vdso(const struct restore *r, const char *nam
 	return NULL;
 }
 
-/* Moves this kernel's mappings to where the image had them, by way of a gap so that they cannot run into each other. */
+/* Moves this kernel's mappings to where the image had them, by way of a gap so that they cannot run into each other. If they are not
+ * the same as then they stay in the gap, together, and the old code gets trampolines to them (redirect_vdso). */
 static int place_vdso(struct restore *r, struct newborn *nb)
 {
 	AUTO_FREE char *text = NULL;
 	struct proc_vma *vmas;
 	struct feed f;
 	size_t size, n;
-	uint64_t aside = r->region + (16ul << 20);
 	int err = io_read_filef(&text, &size, "/proc/%d/maps", nb->pid);
 
 	if (err || (err = proc_maps_parse(text, size, &vmas, &n)))
 		return report_fail(r->rep, err, "restart: the new process's mappings cannot be read: %s", strerror(-err));
 	err = feed_begin(&f, r, nb, "moving the vdso");
-	for (int pass = 0; pass < 2 && !err; pass++) {
-		uint64_t at = aside;
-		for (size_t i = 0; i < n; i++) {
+	for (int pass = 0; pass < (r->foreign_vdso ? 1 : 2) && !err; pass++) {
+		uint64_t at = VDSO_ASIDE(r);
+		for (size_t i = 0; i < n && !err; i++) {
 			const struct proc_vma *v = &vmas[i];
 			uint64_t len = v->end - v->start;
 			if (!proc_vma_is_vdso(v))
 				continue;
 			const struct rec_vma *to = image_vdso(r, v->name);
-			if (!pass && !to)
-				batch_call(&f.b, SYS_munmap, 0, v->start, len);
-			else if (!pass)
-				batch_call(&f.b, SYS_mremap, 0, v->start, len, len, MREMAP_MAYMOVE | MREMAP_FIXED, at);
-			else if (to && to->end - to->start == len)
+			if (pass && to && to->end - to->start != len)
+				err = report_fail(r->rep, -ENOTSUP, "restart: this kernel's %s has another size than the image's", v->name);
+			else if (pass && to)
 				batch_call(&f.b, SYS_mremap, 0, at, len, len, MREMAP_MAYMOVE | MREMAP_FIXED, to->start);
-			else if (to)
-				err = report_fail(r->rep, -ENOTSUP, "restart: this kernel's %s has another size; restart under the same kernel", v->name);
+			else if (pass)
+				batch_call(&f.b, SYS_munmap, 0, at, len);
+			else
+				batch_call(&f.b, SYS_mremap, 0, v->start, len, len, MREMAP_MAYMOVE | MREMAP_FIXED, at);
 			at += len;
 		}
 	}
@@ -148,7 +152,57 @@ static int place_vdso(struct restore *r, struct newborn *nb)
 	return feed_end(&f, err);
 }
 
+/* Reads a [vdso] text out of the process. */
+static int read_vdso(struct restore *r, struct newborn *nb, uint64_t start, size_t size, uint8_t **ret)
+{
+	uint8_t *text = malloc(size);
+
+	if (!text)
+		return -ENOMEM;
+	int err = inject_read(nb->pid, start, text, size);
+	if (err) {
+		free(text);
+		return report_fail(r->rep, err, "restart: vdso text at %#lx cannot be read: %s", start, strerror(-err));
+	}
+	*ret = text;
+	return 0;
+}
+
+/* The old code lies where it was, as ordinary memory; its functions become jumps. */
+static int redirect_vdso(struct restore *r, struct newborn *nb)
+{
+	AUTO_FREE uint8_t *was = NULL, *is = NULL;
+	AUTO_FREE char *text = NULL;
+	const struct rec_vma *old = image_vdso(r, "[vdso]");
+	struct proc_vma *vmas;
+	size_t size, n;
+	int err = io_read_filef(&text, &size, "/proc/%d/maps", nb->pid);
+
+	if (!r->foreign_vdso || !old)
+		return 0;
+	if (err || (err = proc_maps_parse(text, size, &vmas, &n)))
+		return report_fail(r->rep, err, "restart: the new process's mappings cannot be read: %s", strerror(-err));
+	err = -ENOENT;
+	for (size_t i = 0; i < n; i++) {
+		const struct proc_vma *v = &vmas[i];
+		if (strcmp(v->name, "[vdso]"))
+			continue;
+		if (!(err = read_vdso(r, nb, old->start, old->end - old->start, &was)) &&
+		    !(err = read_vdso(r, nb, v->start, v->end - v->start, &is)) &&
+		    !(err = vdso_redirect(was, old->end - old->start, is, v->end - v->start, v->start)))
+			err = inject_write(nb->pid, old->start, was, old->end - old->start);
+	}
+	proc_maps_free(vmas, n);
+	return err ? report_fail(r->rep, err, "restart: the image's vdso cannot be tied to this kernel's: %s", strerror(-err)) : 0;
+}
+
 /* ---- the new layout ---- */
+
+/* Mappings that are the kernel's to make; an old vdso under another kernel is memory like any other. */
+static bool is_kernels(const struct restore *r, const struct rec_vma *v)
+{
+	return v->kind == VMA_VDSO && !(r->foreign_vdso && !strcmp(v->name, "[vdso]"));
+}
 
 /* True when the image has pages for this mapping, so that it has to be writable for a while. */
 static bool has_pages(const struct img_extent *e, size_t n, const struct rec_vma *v)
@@ -176,7 +230,7 @@ static int map_flags(const struct rec_vma *v)
 
 	if (v->vm_flags & PROC_VMA_DP)
 		flags = MAP_FIXED_NOREPLACE | MAP_DROPPABLE;
-	if (v->kind == VMA_ANON)
+	if (v->kind != VMA_FILE)
 		flags |= MAP_ANONYMOUS;
 	if (v->vm_flags & PROC_VMA_NR)
 		flags |= MAP_NORESERVE;
@@ -194,7 +248,7 @@ static int map_all(struct restore *r, struct newborn *nb, const struct img_exten
 		int fd = -1;
 		if (err)
 			break;
-		if (v->kind == VMA_VDSO)
+		if (is_kernels(r, v))
 			continue;
 		if (v->kind == VMA_FILE) {
 			bool writable = v->shared && (v->prot & PROT_WRITE || v->vm_flags & PROC_VMA_MW);
@@ -226,18 +280,23 @@ static int fill_write(struct restore *r, struct newborn *nb, uint64_t addr, cons
 	return report_fail(r->rep, errno ? -errno : -EFAULT, "restart: memory at %#lx (%zu bytes) cannot be filled: %s", addr, size, strerror(errno));
 }
 
-static bool is_mapped(const struct restore *r, const struct newborn *nb, uint64_t start, uint64_t end)
+enum fill { FILL_WRITE, FILL_SKIP, FILL_BAD };
+
+/* What to do with the contents of [start, end): an extent may reach over several mappings, but not over a gap. */
+static enum fill fill_what(const struct restore *r, const struct newborn *nb, uint64_t start, uint64_t end)
 {
 	for_each_of(r, vmas, v, nb->rec->index) {
 		if (start < v->start)
 			break;
-		if (v->kind == VMA_VDSO || v->shared || start >= v->end)
+		if (v->shared || start >= v->end)
 			continue;
+		if (is_kernels(r, v))
+			return end <= v->end ? FILL_SKIP : FILL_BAD;
 		if (end <= v->end)
-			return true;
+			return FILL_WRITE;
 		start = v->end;
 	}
-	return false;
+	return FILL_BAD;
 }
 
 static int fill_all(struct restore *r, struct newborn *nb, const struct img_extent *e, size_t n)
@@ -255,7 +314,10 @@ static int fill_all(struct restore *r, struct newborn *nb, const struct img_exte
 	for (size_t i = 0; i < n; i++) {
 		size_t size = (size_t)e[i].n_pages * IMG_PAGE_SIZE;
 		int err = 0;
-		if (!is_mapped(r, nb, e[i].offset, e[i].offset + size))
+		enum fill what = fill_what(r, nb, e[i].offset, e[i].offset + size);
+		if (what == FILL_SKIP)
+			continue;
+		if (what == FILL_BAD)
 			return report_fail(r->rep, -EBADMSG, "image %s: contents for memory at %#lx that is not mapped", img_reader_path(r->reader), e[i].offset);
 		for (size_t at = 0; e[i].zero && at < size && !err; at += IMG_CHUNK_PAGES * IMG_PAGE_SIZE) {
 			size_t part = size - at < IMG_CHUNK_PAGES * IMG_PAGE_SIZE ? size - at : IMG_CHUNK_PAGES * IMG_PAGE_SIZE;
@@ -320,7 +382,7 @@ static int finish_all(struct restore *r, struct newborn *nb, const struct img_ex
 		size_t name = v->kind == VMA_ANON && v->name && *v->name && *v->name != '[' ? strlen(v->name) + 1 : 0;
 		if (err || (err = feed_room(&f, 12, name + 16)))
 			break;
-		if (v->kind == VMA_VDSO)
+		if (is_kernels(r, v))
 			continue;
 		if (v->pkey)
 			batch_call(&f.b, SYS_pkey_mprotect, 0, v->start, len, v->prot, v->pkey);
@@ -347,7 +409,8 @@ int memory_restore(struct restore *r, struct newborn *nb)
 	const struct img_extent *e = img_reader_extents(r->reader, nb->rec->space, &n);
 	int err;
 
-	if ((err = clear_old(r, nb)) || (err = place_vdso(r, nb)) || (err = map_all(r, nb, e, n)) || (err = fill_all(r, nb, e, n)))
+	if ((err = clear_old(r, nb)) || (err = place_vdso(r, nb)) || (err = map_all(r, nb, e, n)) || (err = fill_all(r, nb, e, n)) ||
+	    (err = redirect_vdso(r, nb)))
 		return err;
 	return finish_all(r, nb, e, n);
 }
