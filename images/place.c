@@ -26,7 +26,7 @@ static int place_split(struct place *place, const char *path)
 	place->name = strdup(slash ? slash + 1 : path);
 	place->dir = !slash ? strdup(".") : slash == path ? strdup("/") : strndup(path, (size_t)(slash - path));
 	if (!place->path || !place->name || !place->dir)
-		return -ENOMEM;
+		return report_fail(place->rep, -ENOMEM, "image %s: out of memory", path);
 	if (!*place->name || !strcmp(place->name, ".") || !strcmp(place->name, ".."))
 		return report_fail(place->rep, -EISDIR, "image %s: this is a directory; add a file name", path);
 	return 0;
@@ -66,6 +66,8 @@ static int place_refuse(const struct place *place, int err)
 		remedy = "free some space or choose another directory";
 	if (err == -ENAMETOOLONG)
 		remedy = "choose a shorter name";
+	if (err == -ENOMEM)
+		remedy = "free some memory and try again";
 	if (err == -EMFILE || err == -ENFILE)
 		remedy = "raise the limit of open files (ulimit -n)";
 	return report_fail(place->rep, err, "image %s: cannot create a file in directory %s: %s; %s", place->path, place->dir,
@@ -126,7 +128,7 @@ static int place_open(struct place *place)
 	if (err == -EOPNOTSUPP || err == -EISDIR || err == -ENOENT || err == -EINVAL)
 		err = place_create_temp(place);
 	if (err)
-		return err == -ENOMEM ? err : place_refuse(place, err);
+		return place_refuse(place, err);
 	/* The umask may have taken bits away, and a default ACL of the directory may have added some. */
 	if (fchmod(place->fd, 0600))
 		return place_refuse(place, -errno);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* Opens an image: header and footer, then the index, then the records, each read with pread after its place was checked
- * against the size of the file (a mapping would die of SIGBUS when the file is cut short beneath it). */
+/* Opens an image: header and footer, then records and index, each read with pread after its place was checked against the
+ * size of the file (a mapping would die of SIGBUS when the file is cut short beneath it). */
 #include "reader.h"
 
 #include <endian.h>
@@ -138,37 +138,82 @@ static int reader_read_footer(struct img_reader *r)
 	return 0;
 }
 
-/* Finds the records in their section and adds their checksums to the content id. */
+/* Makes room for `more` entries after the `n` there are, never for more than `total`: what is not yet read takes no memory. */
+static int reader_grow(void **items, size_t n, size_t more, size_t total, size_t *room, size_t size)
+{
+	if (n + more <= *room)
+		return 0;
+	size_t want = *room * 2 < n + more ? n + more : *room * 2;
+	if (want > total)
+		want = total;
+	void *p = reallocarray(*items, want, size);
+	if (!p)
+		return -ENOMEM;
+	*items = p;
+	*room = want;
+	return 0;
+}
+
+/* Has the first `need` bytes of the record section in memory, and some more. */
+static int reader_records_upto(struct img_reader *r, uint64_t need, size_t *have, size_t *room)
+{
+	uint64_t size = r->foot.records_bytes, want = need < READER_PIECE ? READER_PIECE : need + need / 2;
+
+	if (need <= *have)
+		return 0;
+	if (want > size)
+		want = size;
+	if (reader_grow((void **)&r->records, *have, want - *have, size, room, 1))
+		return report_fail(r->rep, -ENOMEM, "image %s: out of memory for its records", r->path);
+	int err = reader_pread(r, r->records + *have, want - *have, r->foot.records_offset + *have);
+	if (!err)
+		*have = want;
+	return err;
+}
+
+/* The record at `at` of the section: its place noted, its checksum compared and added to the content id. */
+static int reader_add_record(struct img_reader *r, uint64_t at, size_t *have, size_t *room, XXH3_state_t *content, uint64_t *ret_next)
+{
+	struct disk_record head;
+	uint64_t size = r->foot.records_bytes;
+	int err = 0;
+
+	if (size - at < sizeof(head))
+		return reader_damaged(r, "a record lies outside the record section");
+	if ((err = reader_records_upto(r, at + sizeof(head), have, room)))
+		return err;
+	memcpy(&head, r->records + at, sizeof(head));
+	uint64_t length = le64toh(head.length);
+	if (length > size - at - sizeof(head) || length % 8)
+		return reader_damaged(r, "a record lies outside the record section");
+	for (size_t i = 0; i < sizeof(head.tag); i++)
+		if (head.tag[i] < ' ' || head.tag[i] > '~')
+			return reader_damaged(r, "a record's tag is not text");
+	if ((err = reader_records_upto(r, at + sizeof(head) + length, have, room)))
+		return err;
+	const char *summed = r->records + at + sizeof(head.checksum);
+	if (le64toh(head.checksum) != XXH3_64bits(summed, sizeof(head) - sizeof(head.checksum) + length))
+		return reader_damaged(r, "a record's checksum differs");
+	XXH3_128bits_update(content, &head.checksum, sizeof(head.checksum));
+	*ret_next = at + sizeof(head) + length;
+	return 0;
+}
+
+/* Finds the records in their section. It is read as it proves to hold records, so that a hole costs no memory. */
 static int reader_read_records(struct img_reader *r, XXH3_state_t *content)
 {
-	size_t size = r->foot.records_bytes, at = 0;
+	size_t have = 0, room = 0, at_room = 0;
+	uint64_t at = 0, next = 0;
 
-	r->records = malloc(size + 1);
-	r->record_at = calloc(r->foot.record_count + 1, sizeof(*r->record_at));
-	if (!r->records || !r->record_at)
-		return report_fail(r->rep, -ENOMEM, "image %s: out of memory for its records", r->path);
-	int err = reader_pread(r, r->records, size, r->foot.records_offset);
-	if (err)
-		return err;
-	for (r->n_records = 0; r->n_records < r->foot.record_count; r->n_records++) {
-		struct disk_record head;
-		if (size - at < sizeof(head))
-			return reader_damaged(r, "a record lies outside the record section");
-		memcpy(&head, r->records + at, sizeof(head));
-		uint64_t length = le64toh(head.length);
-		if (length > size - at - sizeof(head) || length % 8)
-			return reader_damaged(r, "a record lies outside the record section");
-		if (le64toh(head.checksum) != XXH3_64bits(r->records + at + sizeof(head.checksum),
-									   sizeof(head) - sizeof(head.checksum) + length))
-			return reader_damaged(r, "a record's checksum differs");
-		for (size_t i = 0; i < sizeof(head.tag); i++)
-			if (head.tag[i] < ' ' || head.tag[i] > '~')
-				return reader_damaged(r, "a record's tag is not text");
-		XXH3_128bits_update(content, &head.checksum, sizeof(head.checksum));
-		r->record_at[r->n_records] = at;
-		at += sizeof(head) + length;
+	for (; r->n_records < r->foot.record_count; at = next) {
+		if (reader_grow((void **)&r->record_at, r->n_records, 1, r->foot.record_count, &at_room, sizeof(*r->record_at)))
+			return report_fail(r->rep, -ENOMEM, "image %s: out of memory for its records", r->path);
+		int err = reader_add_record(r, at, &have, &room, content, &next);
+		if (err)
+			return err;
+		r->record_at[r->n_records++] = at;
 	}
-	return at == size ? 0 : reader_damaged(r, "bytes left over in the record section");
+	return at == r->foot.records_bytes ? 0 : reader_damaged(r, "bytes left over in the record section");
 }
 
 /* A chunk lies after the one before it and before the records; `floor` is where the one before ends. */
@@ -202,22 +247,6 @@ static bool reader_extent_fits(const struct img_reader *r, const struct disk_ext
 		return false;
 	uint32_t chunk_pages = r->chunks[it->chunk].raw_bytes / IMG_PAGE_SIZE;
 	return it->chunk_page < chunk_pages && it->n_pages <= chunk_pages - it->chunk_page;
-}
-
-/* Makes room for `more` entries after the `n` there are, never for more than `total`: what is not yet read takes no memory. */
-static int reader_grow(void **items, size_t n, size_t more, size_t total, size_t *room, size_t size)
-{
-	if (n + more <= *room)
-		return 0;
-	size_t want = *room * 2 < n + more ? n + more : *room * 2;
-	if (want > total)
-		want = total;
-	void *p = reallocarray(*items, want, size);
-	if (!p)
-		return -ENOMEM;
-	*items = p;
-	*room = want;
-	return 0;
 }
 
 static int reader_add_chunks(struct img_reader *r, const char *piece, size_t n, size_t *room, uint64_t *floor, XXH3_state_t *content)
@@ -312,13 +341,13 @@ int img_reader_open(struct reporter *rep, const char *path, struct img_reader **
 	struct img_reader *r = calloc(1, sizeof(*r));
 
 	if (!r)
-		return -ENOMEM;
+		return report_fail(rep, -ENOMEM, "image %s: out of memory", path);
 	r->rep = rep;
 	r->fd = -1;
 	pthread_mutex_init(&r->lock, NULL);
 	XXH3_state_t *index = XXH3_createState(), *content = XXH3_createState();
 	r->path = strdup(path);
-	int err = r->path ? reader_read_all(r, index, content) : -ENOMEM;
+	int err = r->path ? reader_read_all(r, index, content) : report_fail(rep, -ENOMEM, "image %s: out of memory", path);
 	XXH3_freeState(index);
 	XXH3_freeState(content);
 	if (err) {
@@ -368,123 +397,4 @@ struct reporter *img_reader_reporter(const struct img_reader *r)
 const uint8_t *img_reader_content_id(const struct img_reader *r)
 {
 	return r->foot.content_id;
-}
-
-size_t img_reader_record_count(const struct img_reader *r)
-{
-	return r->n_records;
-}
-
-bool img_reader_record(const struct img_reader *r, size_t i, struct img_raw_record *ret)
-{
-	struct disk_record head;
-
-	if (i >= r->n_records)
-		return false;
-	const char *at = r->records + r->record_at[i];
-	memcpy(&head, at, sizeof(head));
-	*ret = (struct img_raw_record){ .version = le16toh(head.version), .flags = le16toh(head.flags), .data = at + sizeof(head),
-					.size = le64toh(head.length) };
-	memcpy(ret->tag, head.tag, sizeof(head.tag));
-	return true;
-}
-
-/* Is this a record of the schema, of a version that it covers? One that is newer and must be understood is -EBADMSG. */
-static int reader_covers(const struct img_reader *r, const struct img_schema *schema, const struct img_raw_record *raw, bool *ret)
-{
-	*ret = false;
-	if (strcmp(raw->tag, schema->tag))
-		return 0;
-	if (raw->version <= schema->version)
-		*ret = true;
-	else if (raw->flags & IMG_MUST_UNDERSTAND)
-		return report_fail(r->rep, -EBADMSG, "image %s: record \"%s\" of version %u, this stasis knows version %u; use a newer stasis",
-				   r->path, schema->name, raw->version, schema->version);
-	return 0;
-}
-
-int img_reader_load(const struct img_reader *r, const struct img_schema *schema, void **ret_array, size_t *ret_n)
-{
-	struct img_raw_record raw;
-	AUTO_FREE char *where = NULL;
-	size_t n = 0, done = 0;
-	bool mine;
-	int err = 0;
-
-	for (size_t i = 0; !err && img_reader_record(r, i, &raw); i++)
-		if (!(err = reader_covers(r, schema, &raw, &mine)) && mine)
-			n++;
-	if (err)
-		return err;
-	char *array = calloc(n + 1, schema->size);
-	if (!array || asprintf(&where, "image %s: ", r->path) < 0)
-		err = report_fail(r->rep, -ENOMEM, "image %s: out of memory for its records", r->path);
-	for (size_t i = 0; !err && img_reader_record(r, i, &raw); i++) {
-		if (reader_covers(r, schema, &raw, &mine) || !mine)
-			continue;
-		err = img_schema_decode_at(schema, raw.data, raw.size, r->rep, where, array + done * schema->size);
-		done += !err;
-	}
-	if (err) {
-		img_schema_free_array(schema, array, done);
-		return err;
-	}
-	*ret_array = array;
-	*ret_n = n;
-	return 0;
-}
-
-void img_schema_free_array(const struct img_schema *schema, void *array, size_t n)
-{
-	for (size_t i = 0; array && i < n; i++)
-		img_schema_clear(schema, (char *)array + i * schema->size);
-	free(array);
-}
-
-int img_reader_require_known(const struct img_reader *r, const struct img_schema *const *schemas, size_t n_schemas)
-{
-	struct img_raw_record raw;
-
-	for (size_t i = 0; img_reader_record(r, i, &raw); i++) {
-		bool known = false, mine = false;
-		for (size_t k = 0; k < n_schemas && !known; k++) {
-			int err = reader_covers(r, schemas[k], &raw, &mine);
-			if (err)
-				return err;
-			known = mine;
-		}
-		if (!known && (raw.flags & IMG_MUST_UNDERSTAND))
-			return report_fail(r->rep, -EBADMSG, "image %s: record \"%s\" is needed for a restart and not known to this stasis; use "
-					   "a newer stasis or install the plugin that wrote it", r->path, raw.tag);
-	}
-	return 0;
-}
-
-const struct img_extent *img_reader_all_extents(const struct img_reader *r, size_t *ret_n)
-{
-	*ret_n = r->n_extents;
-	return r->extents;
-}
-
-/* The first extent whose space is not below `space`. */
-static size_t reader_lower_bound(const struct img_reader *r, uint64_t space)
-{
-	size_t low = 0, high = r->n_extents;
-
-	while (low < high) {
-		size_t mid = low + (high - low) / 2;
-		if (r->extents[mid].space < space)
-			low = mid + 1;
-		else
-			high = mid;
-	}
-	return low;
-}
-
-const struct img_extent *img_reader_extents(const struct img_reader *r, uint32_t space, size_t *ret_n)
-{
-	size_t first = reader_lower_bound(r, space), end = reader_lower_bound(r, (uint64_t)space + 1);
-
-	*ret_n = end - first;
-	return end > first ? &r->extents[first] : NULL;
 }

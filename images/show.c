@@ -79,7 +79,7 @@ static int show_decode(const struct img_reader *r, const struct img_schema *sche
 	AUTO_FREE void *value = malloc(schema->size);
 
 	if (!value || asprintf(&where, "image %s: ", img_reader_path(r)) < 0)
-		return -ENOMEM;
+		return report_fail(img_reader_reporter(r), -ENOMEM, "image %s: out of memory for its description", img_reader_path(r));
 	int err = img_schema_decode_at(schema, raw->data, raw->size, img_reader_reporter(r), where, value);
 	if (!err)
 		*ret = STEAL_PTR(value);

@@ -56,6 +56,12 @@ static int writer_full(struct img_writer *w, int err)
 			   (unsigned long long)needed, (unsigned long long)(w->at >> 20), (unsigned long long)(free_bytes >> 10));
 }
 
+static int writer_no_memory(struct img_writer *w)
+{
+	return report_fail(w->rep, -ENOMEM, "image %s: out of memory while it was being written; free some memory and try again",
+			   w->place.path);
+}
+
 /* Appends bytes to the file. */
 static int writer_put(struct img_writer *w, const void *data, size_t size)
 {
@@ -102,7 +108,7 @@ int img_writer_create(struct reporter *rep, const char *path, const struct img_w
 	struct img_writer *w = calloc(1, sizeof(*w));
 
 	if (!w)
-		return -ENOMEM;
+		return report_fail(rep, -ENOMEM, "image %s: out of memory", path);
 	w->rep = rep;
 	w->options = *options;
 	w->place.dirfd = w->place.fd = -1;
@@ -136,7 +142,7 @@ static int writer_add_record(struct img_writer *w, const struct img_schema *sche
 		size_t room = w->records_room * 2 > need ? w->records_room * 2 : need + 4096;
 		char *more = realloc(w->records, room);
 		if (!more)
-			return -ENOMEM;
+			return writer_no_memory(w);
 		w->records = more;
 		w->records_room = room;
 	}
@@ -159,10 +165,14 @@ int img_writer_record(struct img_writer *w, const struct img_schema *schema, con
 	if (w->err)
 		return w->err;
 	int err = img_schema_encode(schema, value, &data, &size);
-	if (err && err != -ENOMEM)
-		return writer_failed(w, report_fail(w->rep, err, "image %s: record \"%s\": a required field is missing or a field is too "
-						    "large; this is an error in stasis", w->place.path, schema->name));
-	return writer_failed(w, err ? err : writer_add_record(w, schema, data, size));
+	if (err == -ENOMEM)
+		err = writer_no_memory(w);
+	else if (err)
+		err = report_fail(w->rep, err, "image %s: record \"%s\": a required field is missing or a field is too large; this is an "
+				  "error in stasis", w->place.path, schema->name);
+	else
+		err = writer_add_record(w, schema, data, size);
+	return writer_failed(w, err);
 }
 
 static int writer_put_chunk(struct img_writer *w, const void *stored, size_t stored_size, size_t raw_size, enum img_codec codec,
@@ -172,7 +182,24 @@ static int writer_put_chunk(struct img_writer *w, const void *stored, size_t sto
 		writer_align(w, IMG_PAGE_SIZE);
 	struct disk_chunk it = { w->at, (uint32_t)stored_size, (uint32_t)raw_size, codec, 0, checksum };
 	int err = writer_put(w, stored, stored_size);
-	return err ? err : vec_push(&w->chunks, it);
+	if (!err && vec_push(&w->chunks, it))
+		err = writer_no_memory(w);
+	return err;
+}
+
+/* Writes the oldest chunk of the pool, which is packed, and gives it back. */
+static int writer_put_oldest(struct img_writer *w, struct pool_chunk *it)
+{
+	int err = it->err;
+
+	if (err == -ENOMEM)
+		err = writer_no_memory(w);
+	else if (err)
+		err = report_fail(w->rep, err, "image %s: packing pages failed; choose another compression", w->place.path);
+	else
+		err = writer_put_chunk(w, it->stored, it->stored_size, it->raw_size, it->codec, it->checksum);
+	pool_release(w->pool);
+	return err;
 }
 
 /* Writes chunks that are packed; with `all` it waits for those under way, else it stops at the first that is not done. */
@@ -181,12 +208,8 @@ static int writer_drain(struct img_writer *w, bool all)
 	struct pool_chunk *it;
 	int err = 0;
 
-	while (!err && (it = pool_oldest(w->pool, all))) {
-		err = it->err;
-		if (!err)
-			err = writer_put_chunk(w, it->stored, it->stored_size, it->raw_size, it->codec, it->checksum);
-		pool_release(w->pool);
-	}
+	while (!err && (it = pool_oldest(w->pool, all)))
+		err = writer_put_oldest(w, it);
 	return err;
 }
 
@@ -196,11 +219,7 @@ static int writer_slot(struct img_writer *w, struct pool_chunk **ret)
 	struct pool_chunk *it = pool_slot(w->pool);
 
 	if (!it) {
-		struct pool_chunk *oldest = pool_oldest(w->pool, true);
-		int err = oldest->err;
-		if (!err)
-			err = writer_put_chunk(w, oldest->stored, oldest->stored_size, oldest->raw_size, oldest->codec, oldest->checksum);
-		pool_release(w->pool);
+		int err = writer_put_oldest(w, pool_oldest(w->pool, true));
 		if (err)
 			return err;
 		it = pool_slot(w->pool);
@@ -240,7 +259,7 @@ static int writer_add_extent(struct img_writer *w, struct disk_extent it)
 	}
 	if (w->extents.n == IMG_MAX_EXTENTS)
 		return report_fail(w->rep, -EFBIG, "image %s: more runs of pages than an image can hold", w->place.path);
-	return vec_push(&w->extents, it);
+	return vec_push(&w->extents, it) ? writer_no_memory(w) : 0;
 }
 
 static int writer_zero_run(struct img_writer *w, uint32_t space, uint64_t offset, uint64_t n_pages, bool drop)
@@ -314,7 +333,7 @@ static int writer_check_pages(struct img_writer *w, uint64_t offset, size_t size
 	if (offset % IMG_PAGE_SIZE || size % IMG_PAGE_SIZE || size > UINT64_MAX - offset)
 		return report_fail(w->rep, -EINVAL, "image %s: pages at 0x%llx, 0x%zx bytes: not whole pages; this is an error in stasis",
 				   w->place.path, (unsigned long long)offset, size);
-	return w->pool ? 0 : pool_create(w->options.codec, w->options.level, &w->pool);
+	return w->pool || !pool_create(w->options.codec, w->options.level, &w->pool) ? 0 : writer_no_memory(w);
 }
 
 int img_writer_pages(struct img_writer *w, uint32_t space, uint64_t offset, const void *data, size_t size, bool drop_zero)
@@ -385,7 +404,7 @@ struct writer_sums {
 static int writer_put_chunk_table(struct img_writer *w, const struct writer_sums *sums)
 {
 	AUTO_FREE struct disk_chunk *batch = calloc(WRITER_BATCH, sizeof(*batch));
-	int err = batch ? 0 : -ENOMEM;
+	int err = batch ? 0 : writer_no_memory(w);
 
 	for (size_t i = 0, n; !err && i < w->chunks.n; i += n) {
 		for (n = 0; n < WRITER_BATCH && i + n < w->chunks.n; n++) {
@@ -403,7 +422,7 @@ static int writer_put_chunk_table(struct img_writer *w, const struct writer_sums
 static int writer_put_extent_table(struct img_writer *w, const struct writer_sums *sums)
 {
 	AUTO_FREE struct disk_extent *batch = calloc(WRITER_BATCH, sizeof(*batch));
-	int err = batch ? 0 : -ENOMEM;
+	int err = batch ? 0 : writer_no_memory(w);
 
 	for (size_t i = 0, n; !err && i < w->extents.n; i += n) {
 		for (n = 0; n < WRITER_BATCH && i + n < w->extents.n; n++) {
@@ -465,7 +484,7 @@ int img_writer_commit(struct img_writer *w)
 		err = writer_sort_extents(w);
 	if (!err) {
 		struct writer_sums sums = { XXH3_createState(), XXH3_createState() };
-		err = sums.index && sums.content ? writer_put_tail(w, &sums) : -ENOMEM;
+		err = sums.index && sums.content ? writer_put_tail(w, &sums) : writer_no_memory(w);
 		XXH3_freeState(sums.index);
 		XXH3_freeState(sums.content);
 	}

@@ -256,6 +256,25 @@ static void hostile_numbers_are_refused(void **state)
 	}
 }
 
+/* All checksums right, but the content id is another image's. */
+static void a_foreign_content_id_is_refused(void **state)
+{
+	struct fixture *f = *state;
+	struct disk_footer foot;
+	size_t size;
+	uint64_t sum;
+
+	sample_write_image(f, f->path, IMG_CODEC_ZSTD);
+	AUTO_FREE uint8_t *image = fixture_read_file(f->path, &size);
+	memcpy(&foot, image + size - sizeof(foot), sizeof(foot));
+	foot.content_id[15] ^= 1;
+	foot.checksum = XXH3_64bits(&foot, offsetof(struct disk_footer, checksum));
+	memcpy(image + size - sizeof(foot), &foot, sizeof(foot));
+	fixture_write_file(f->path, image, size);
+	assert_int_equal(read_everything(f, f->path, &sum), -EBADMSG);
+	fixture_assert_said(f, "content id differs");
+}
+
 /* The packed data of a chunk must give exactly the pages that the table promises. */
 static void a_chunk_must_unpack_to_its_size(void **state)
 {
@@ -464,6 +483,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(any_flipped_byte_is_refused_or_harmless, fixture_setup, fixture_teardown),
 		cmocka_unit_test_setup_teardown(any_flipped_byte_with_right_checksums_does_no_harm, fixture_setup, fixture_teardown),
 		cmocka_unit_test_setup_teardown(hostile_numbers_are_refused, fixture_setup, fixture_teardown),
+		cmocka_unit_test_setup_teardown(a_foreign_content_id_is_refused, fixture_setup, fixture_teardown),
 		cmocka_unit_test_setup_teardown(a_chunk_must_unpack_to_its_size, fixture_setup, fixture_teardown),
 		cmocka_unit_test_setup_teardown(a_file_of_holes_is_refused_at_once, fixture_setup, fixture_teardown),
 		cmocka_unit_test_setup_teardown(what_is_no_image_is_named, fixture_setup, fixture_teardown),
