@@ -79,6 +79,20 @@ static pid_t parent_of(pid_t pid)
 	return ppid;
 }
 
+pid_t driver_child_of(pid_t parent)
+{
+	DIR *dir = opendir("/proc");
+	struct dirent *e;
+	pid_t found = 0;
+
+	while (dir && !found && (e = readdir(dir)))
+		if (atoi(e->d_name) > 0 && parent_of(atoi(e->d_name)) == parent)
+			found = atoi(e->d_name);
+	if (dir)
+		closedir(dir);
+	return found;
+}
+
 /* All descendants of ours that are not yet reaped, into `pids`; how many. */
 static int descendants(pid_t *pids, int max)
 {
@@ -463,8 +477,6 @@ int driver_stasis(struct driver *d, const char *const *args)
 
 	if (status == -1)
 		driver_fail(d, "stasis %s (pid %d) does not end", args[0], pid);
-	if (WIFSIGNALED(status))
-		driver_fail(d, "stasis %s was killed by signal %d", args[0], WTERMSIG(status));
 	return status;
 }
 
@@ -559,19 +571,38 @@ void driver_done(struct driver *d)
 	}
 }
 
-void driver_finish(struct driver *d)
+void driver_alone(struct driver *d)
 {
 	int64_t limit = driver_now_ms() + 5000;
 	pid_t pids[64];
+	int n, i;
 
 	for (;;) {
-		reap_all();
-		if (!descendants(pids, 64))
-			break;
+		n = descendants(pids, 64);
+		for (i = 0; i < n; i++) /* orphans that have come to us */
+			if (pids[i] != d->child)
+				waitpid(pids[i], NULL, WNOHANG | __WALL);
+		n = descendants(pids, 64);
+		/* The target itself, and what lies between it and us: a detached restart that stays as its parent. */
+		for (i = 0; i < n; i++) {
+			pid_t p = d->pid;
+
+			while (p > 1 && p != pids[i])
+				p = parent_of(p);
+			if (p != pids[i])
+				break;
+		}
+		if (i == n)
+			return;
 		if (driver_now_ms() > limit)
-			driver_fail(d, "something is left behind after all has ended (pid %d)", pids[0]);
+			driver_fail(d, "something is left behind: pid %d", pids[i]);
 		driver_sleep_ms(5);
 	}
+}
+
+void driver_finish(struct driver *d)
+{
+	driver_alone(d);
 	alarm(0);
 	if (d->pidfd >= 0)
 		close(d->pidfd);

@@ -85,6 +85,12 @@ void driver_ask_finish(struct driver *d);
 /* Waits for `done`. */
 void driver_done(struct driver *d);
 
+/* Waits until no descendant of ours is left but the target and those between it and us. */
+void driver_alone(struct driver *d);
+
+/* Some child of this process, 0 if it has none. */
+pid_t driver_child_of(pid_t parent);
+
 /* Everything must have ended by itself: no descendant of ours may be left after a moment. Removes the scratch directory. */
 void driver_finish(struct driver *d);
 

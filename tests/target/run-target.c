@@ -43,7 +43,7 @@ static void checkpoint(struct driver *d, const char *image, bool stop)
 	snprintf(pid, sizeof(pid), "%d", d->pid);
 	status = driver_stasis(d, (const char *[]){ "checkpoint", pid, "-o", image, stop ? "--stop" : NULL, NULL });
 	if (status)
-		driver_fail(d, "stasis checkpoint: exit status %d", WEXITSTATUS(status));
+		driver_fail(d, "stasis checkpoint: wait status %x", status);
 	check_image(d, image);
 	if (stop)
 		driver_gone(d);
@@ -61,7 +61,7 @@ static void restart_detached(struct driver *d, const char *image)
 	driver_sleep_ms(d->off_ms);
 	status = driver_stasis(d, (const char *[]){ "restart", image, "--detach", "--pidfile", pidfile, NULL });
 	if (status)
-		driver_fail(d, "stasis restart: exit status %d", WEXITSTATUS(status));
+		driver_fail(d, "stasis restart: wait status %x", status);
 	driver_adopt(d, pidfile);
 }
 
@@ -91,8 +91,8 @@ static void expect_refusal(struct driver *d, const char *const *args)
 {
 	int status = driver_stasis(d, args);
 
-	if (!WEXITSTATUS(status))
-		driver_fail(d, "stasis %s must not succeed", args[0]);
+	if (!WIFEXITED(status) || !WEXITSTATUS(status))
+		driver_fail(d, "stasis %s must say no, and ended with wait status %x", args[0], status);
 	for (int i = 0; i < 4 && d->refused[i][0]; i++)
 		if (!strstr(driver_output(d), d->refused[i]))
 			driver_fail(d, "stasis %s must name \"%s\" as an obstacle", args[0], d->refused[i]);

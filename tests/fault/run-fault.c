@@ -1,0 +1,235 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/* Makes checkpoint and restart fail, die or hang at each of their fault points, one after the other with the same target, and sees to it that the
+ * target runs on unchanged and nothing is left behind. At the end the same target must still be good for an ordinary checkpoint and restart.
+ *
+ * The fault points are those that report_fault() names in the sources; one that is never reached is a failure as well. */
+#include "driver.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <getopt.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define LISTING (16 << 10)
+
+static const char *const checkpoint_points[] = {
+	"checkpoint.check", "checkpoint.freeze", "checkpoint.collect", "checkpoint.snapshot", "checkpoint.thaw", "checkpoint.write",
+	"checkpoint.commit", "image.create", "image.write", "image.fsync", "image.rename", NULL,
+};
+
+static const char *const restart_points[] = {
+	"restart.open", "restart.plan", "restart.prepare", "restart.processes", "restart.stage1", "restart.memory", "restart.threads",
+	"restart.release", "restart.commit", NULL,
+};
+
+/* How a fault point is armed, and what follows. */
+enum mode {
+	FAIL,	     /* the point answers with an error number */
+	KILL,	     /* the process that comes by is killed */
+	HANG_ONE,    /* it hangs, and is killed from outside; the command sees to the rest */
+	HANG_BOTH,   /* it hangs, and all processes of the command are killed at once */
+};
+
+static const char *const mode_names[] = { "fail", "kill", "hang-one", "hang-both" };
+
+struct fault {
+	struct driver d;
+	const char *image_dir, *image, *good;
+	bool stop;
+};
+
+/* Names and sizes of what lies in a directory, sorted, without what the driver itself writes. */
+static void list(const char *path, char *out)
+{
+	struct dirent **names;
+	int n = scandir(path, &names, NULL, alphasort);
+	size_t used = 0;
+
+	out[0] = 0;
+	for (int i = 0; i < n; i++) {
+		struct stat st = { 0 };
+		char full[PATH_MAX];
+		const char *name = names[i]->d_name;
+
+		snprintf(full, sizeof(full), "%s/%s", path, name);
+		if (strcmp(name, ".") && strcmp(name, "..") && strncmp(name, "out.", 4) && strcmp(name, "state") && strcmp(name, "pid") &&
+		    strcmp(name, "stasis") && lstat(full, &st) == 0)
+			used += snprintf(out + used, LISTING - used, "%s (%o, %ld) ", name, st.st_mode, S_ISREG(st.st_mode) ? (long)st.st_size : 0);
+		free(names[i]);
+	}
+	free(names);
+}
+
+static void arm(const char *point, enum mode mode)
+{
+	char text[100];
+
+	snprintf(text, sizeof(text), "%s%s", point, mode == KILL ? "=kill" : mode == FAIL ? "" : "=hang");
+	setenv("STASIS_FAULT", text, 1);
+}
+
+/* Runs the command with a fault armed; it must not succeed. */
+static void run_armed(struct fault *f, const char *const *args, const char *point, enum mode mode)
+{
+	pid_t front, controller;
+	char words[100];
+	int status;
+
+	arm(point, mode);
+	if (mode == FAIL || mode == KILL) {
+		status = driver_stasis(&f->d, args);
+	} else {
+		front = driver_stasis_begin(&f->d, args);
+		status = driver_wait(front, 400);
+		if (status != -1)
+			driver_fail(&f->d, "%s: the fault point is not reached, or does not hang (wait status %x)", point, status);
+		controller = driver_child_of(front);
+		if (mode == HANG_BOTH || !controller)
+			kill(front, SIGKILL);
+		if (controller)
+			kill(controller, SIGKILL);
+		status = driver_wait(front, 20000);
+		if (status == -1)
+			driver_fail(&f->d, "%s: its controller was killed, and stasis %s (pid %d) does not end", point, args[0], front);
+	}
+	unsetenv("STASIS_FAULT");
+	if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
+		driver_fail(&f->d, "%s: stasis %s succeeds although this fault point is armed: is it reached?", point, args[0]);
+	snprintf(words, sizeof(words), "fault point %s", point);
+	if (mode == FAIL && !strstr(driver_output(&f->d), words))
+		driver_fail(&f->d, "stasis %s does not say \"%s\"", args[0], words);
+	if (mode == FAIL && !WIFEXITED(status))
+		driver_fail(&f->d, "%s: stasis %s died (wait status %x)", point, args[0], status);
+}
+
+static void try_checkpoint(struct fault *f, const char *point, enum mode mode)
+{
+	char pid[16], listing[LISTING];
+
+	snprintf(pid, sizeof(pid), "%d", f->d.pid);
+	run_armed(f, (const char *[]){ "checkpoint", pid, "-o", f->image, f->stop ? "--stop" : NULL, NULL }, point, mode);
+	driver_turns(&f->d, 5);
+	driver_alone(&f->d);
+	if (driver_tracer(&f->d))
+		driver_fail(&f->d, "%s: the target is still traced by pid %d", point, driver_tracer(&f->d));
+	list(f->image_dir, listing);
+	if (listing[0])
+		driver_fail(&f->d, "%s: something is left where the image was to be: %s", point, listing);
+	driver_turns(&f->d, 25);
+}
+
+static void good_checkpoint(struct fault *f, bool stop)
+{
+	char pid[16];
+	int status;
+
+	snprintf(pid, sizeof(pid), "%d", f->d.pid);
+	status = driver_stasis(&f->d, (const char *[]){ "checkpoint", pid, "-o", f->good, stop ? "--stop" : NULL, NULL });
+	if (status)
+		driver_fail(&f->d, "an ordinary checkpoint after all this: wait status %x", status);
+	if (stop)
+		driver_gone(&f->d);
+	else
+		driver_turns(&f->d, 5);
+}
+
+static void good_restart(struct fault *f)
+{
+	const char *pidfile = driver_path(&f->d, "pid");
+	int status;
+
+	unlink(pidfile);
+	status = driver_stasis(&f->d, (const char *[]){ "restart", f->good, "--detach", "--pidfile", pidfile, NULL });
+	if (status)
+		driver_fail(&f->d, "an ordinary restart after all this: wait status %x", status);
+	driver_adopt(&f->d, pidfile);
+	driver_turns(&f->d, 30);
+}
+
+static void try_restart(struct fault *f, const char *point, enum mode mode)
+{
+	const char *pidfile = driver_path(&f->d, "pid");
+	char before[LISTING], after[LISTING];
+	uint64_t turns;
+
+	driver_look(&f->d);
+	turns = f->d.turns;
+	list(f->d.scratch, before);
+	unlink(pidfile);
+	run_armed(f, (const char *[]){ "restart", f->good, "--detach", "--pidfile", pidfile, NULL }, point, mode);
+	driver_alone(&f->d);
+	driver_look(&f->d);
+	if (f->d.turns != turns)
+		driver_fail(&f->d, "%s: the target ran although its restart failed", point);
+	list(f->d.scratch, after);
+	if (strcmp(before, after))
+		driver_fail(&f->d, "%s: files before: %s after: %s", point, before, after);
+	if (access(pidfile, F_OK) == 0)
+		driver_fail(&f->d, "%s: there is a pid file", point);
+}
+
+static void finish(struct fault *f)
+{
+	driver_ask_finish(&f->d);
+	driver_done(&f->d);
+	if (f->d.child)
+		driver_wait(f->d.child, 5000);
+	f->d.child = f->d.pid = 0;
+	driver_finish(&f->d);
+}
+
+static void usage(void)
+{
+	fprintf(stderr, "usage: run-fault --stasis PATH --mode fail|kill|hang-one|hang-both [--stop] checkpoint|restart WITNESS\n");
+	exit(2);
+}
+
+int main(int argc, char **argv)
+{
+	static const struct option options[] = { { "stasis", 1, 0, 's' }, { "mode", 1, 0, 'm' }, { "stop", 0, 0, 'k' }, { "keep", 0, 0, 'K' }, {} };
+	struct fault f = { 0 };
+	const char *stasis = NULL;
+	char *witness;
+	int c, mode = -1;
+
+	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
+		if (c == 's')
+			stasis = realpath(optarg, NULL);
+		else if (c == 'k')
+			f.stop = true;
+		else if (c == 'K')
+			f.d.keep = true;
+		else if (c == 'm')
+			for (mode = 3; mode >= 0 && strcmp(optarg, mode_names[mode]); mode--)
+				;
+		else
+			usage();
+	}
+	if (optind + 2 != argc || !stasis || mode < 0 || !(witness = realpath(argv[optind + 1], NULL)))
+		usage();
+	driver_init(&f.d, stasis, 110);
+	f.image_dir = driver_path(&f.d, "images");
+	mkdir(f.image_dir, 0700);
+	f.image = driver_path(&f.d, "images/armed.stasis");
+	f.good = driver_path(&f.d, "good.stasis");
+	driver_start(&f.d, (char *[]){ witness, f.d.scratch, NULL });
+	driver_turns(&f.d, 5);
+	if (strcmp(argv[optind], "checkpoint") == 0) {
+		for (const char *const *point = checkpoint_points; *point; point++)
+			try_checkpoint(&f, *point, mode);
+		good_checkpoint(&f, true);
+	} else {
+		good_checkpoint(&f, true);
+		for (const char *const *point = restart_points; *point; point++)
+			try_restart(&f, *point, mode);
+	}
+	good_restart(&f);
+	finish(&f);
+	return 0;
+}
