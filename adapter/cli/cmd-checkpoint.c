@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/* `stasis checkpoint`: freezes a target into an image. */
+#include <string.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "disk-option.h"
+#include "registry.h"
+#include "session.h"
+#include "target.h"
+#include "words.h"
+
+struct checkpoint_args {
+	struct args_common common;
+	struct stasis_checkpoint_options options;
+	char *image, *compress, *disk;
+	int stop, force, timeout_ms;
+};
+
+static json_t *checkpoint_json(const struct checkpoint_args *a, const struct target *t, const struct stasis_checkpoint_result *r)
+{
+	return json_pack("{s:b, s:o, s:i, s:o, s:I, s:I, s:I, s:I, s:I, s:i, s:i, s:i, s:i, s:b}", "ok", 1, "image", words_json(a->image),
+			 "pid", (int)t->pid, "name", words_json(t->name), "file_bytes", (json_int_t)r->stats.file_bytes, "page_bytes",
+			 (json_int_t)r->stats.page_bytes, "zero_bytes", (json_int_t)r->stats.zero_bytes, "pause_us",
+			 (json_int_t)r->pause_us, "total_us", (json_int_t)r->total_us, "processes", (int)r->n_processes, "threads",
+			 (int)r->n_threads, "mappings", (int)r->n_mappings, "files", (int)r->n_files, "stopped", a->stop);
+}
+
+static int checkpoint_summary(struct session *s, const struct checkpoint_args *a, const struct target *t,
+			      const struct stasis_checkpoint_result *r)
+{
+	char size[WORDS_SIZE_ROOM], pages[WORDS_SIZE_ROOM], pause[WORDS_TIME_ROOM], total[WORDS_TIME_ROOM];
+
+	if (a->common.json)
+		return session_print_json(s, checkpoint_json(a, t, r));
+	if (a->common.quiet || !(a->common.verbose || isatty(STDOUT_FILENO)))
+		return CLI_OK;
+	AUTO_FREE char *title = target_title(t), *image = words_clean(a->image);
+	printf("%s: %s of %s in %s; paused for %s, %s in all%s\n", title ? title : "target", words_size(r->stats.file_bytes, size),
+	       words_size(r->stats.page_bytes, pages), image ? image : "the image", words_time(r->pause_us, pause),
+	       words_time(r->total_us, total), a->stop ? "; the target was ended" : "");
+	return CLI_OK;
+}
+
+/* A target that was stopped for good needs no name any more. Nothing is lost when this fails: `ps` sweeps. */
+static void forget_name(const struct target *t)
+{
+	struct registry reg;
+
+	if (!t->name || registry_open(NULL, false, &reg))
+		return;
+	registry_remove(&reg, t->name, t->pid);
+	registry_close(&reg);
+}
+
+static int checkpoint_target(struct session *s, struct checkpoint_args *a, const char *word)
+{
+	struct stasis_checkpoint_result result = { 0 };
+	struct target t = { 0 };
+	int status = CLI_FAILED;
+
+	int err = session_start_job(s);
+	if (!err && a->compress)
+		err = img_parse_codec(s->rep, a->compress, &a->options.codec, &a->options.level);
+	if (err == -EINVAL)
+		return CLI_USAGE;
+	if (!err)
+		err = target_find(s->rep, word, &t);
+	if (!err) {
+		a->options.name = t.name;
+		err = stasis_checkpoint(s->job, t.pid, &a->options, &result);
+	}
+	session_mute(s);
+	if (err) {
+		session_explain(s, err);
+		session_print_failure(s);
+		status = session_failed(CLI_FAILED);
+	} else {
+		if (a->stop)
+			forget_name(&t);
+		status = checkpoint_summary(s, a, &t, &result);
+	}
+	target_finish(&t);
+	return status;
+}
+
+static int checkpoint_words(const struct cli_command *cmd, struct checkpoint_args *a, const struct args *args)
+{
+	int status = args_need_words(cmd, args, 1, "the TARGET");
+
+	if (status < 0 && !(a->image && *a->image))
+		status = args_wrong(cmd, "-o IMAGE is missing; usage: stasis checkpoint %s", cmd->usage);
+	if (status < 0 && a->timeout_ms < 0)
+		status = args_wrong(cmd, "--timeout %d: give a number of milliseconds, 1 or more", a->timeout_ms);
+	if (status < 0)
+		status = disk_option(cmd, a->disk, &a->options.disk);
+	a->options.image = a->image;
+	a->options.stop = a->stop;
+	a->options.overwrite = a->force;
+	a->options.freeze_timeout_ms = (unsigned)a->timeout_ms;
+	return status;
+}
+
+static int checkpoint_main(const struct cli_command *cmd, int argc, const char **argv)
+{
+	struct checkpoint_args a = { .options = { .codec = IMG_CODEC_ZSTD } };
+	struct poptOption table[] = {
+		{ "output", 'o', POPT_ARG_STRING, &a.image, 0, "the image file to be made", "IMAGE" },
+		{ "stop", '\0', POPT_ARG_NONE, &a.stop, 0, "kill the target once the image is whole", NULL },
+		{ "force", 'f', POPT_ARG_NONE, &a.force, 0, "replace an image of that name", NULL },
+		{ "compress", '\0', POPT_ARG_STRING, &a.compress, 0, "none, zlib or zstd, with a level: zstd:3 (default zstd:1)",
+		  "CODEC[:LEVEL]" },
+		{ "disk", '\0', POPT_ARG_STRING, &a.disk, 0, "auto: clone or copy files open for writing; copy: always copy; none: leave them",
+		  "HOW" },
+		{ "timeout", '\0', POPT_ARG_INT, &a.timeout_ms, 0, "give up when the threads do not stop within this time (default 10000)",
+		  "MS" },
+		ARGS_JSON(&a.common),
+		ARGS_TALK(&a.common),
+		ARGS_HELP(&a.common),
+		POPT_TABLEEND,
+	};
+	struct session s;
+	struct args args;
+
+	int status = args_parse(cmd, argc, argv, table, 0, &a.common, NULL, NULL, &args);
+	if (status < 0)
+		status = checkpoint_words(cmd, &a, &args);
+	if (status < 0) {
+		status = CLI_FAILED;
+		if (!session_init(&s, cmd, &a.common, true)) {
+			status = checkpoint_target(&s, &a, args.words[0]);
+			session_finish(&s);
+		}
+	}
+	args_finish(&args);
+	free(a.image);
+	free(a.compress);
+	free(a.disk);
+	return status;
+}
+
+const struct cli_command cmd_checkpoint = {
+	.name = "checkpoint",
+	.summary = "freeze a target into an image; it runs on",
+	.usage = "TARGET -o IMAGE [OPTION...]",
+	.description = "TARGET is a pid or a name (see stasis ps). It stands still for a moment only; the image is written while it runs on.\n"
+		       "When anything fails, or Ctrl-C is pressed, the target runs on unchanged and no image appears.\n",
+	.main = checkpoint_main,
+};

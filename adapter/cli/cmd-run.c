@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/* `stasis run`: gives a program a name and becomes that program. Being the very same process, it has the terminal, signals
+ * and exit status of the program by nature. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "registry.h"
+#include "session.h"
+
+static char *join_words(const char **words)
+{
+	size_t size = 1;
+
+	for (int i = 0; words[i]; i++)
+		size += strlen(words[i]) + 1;
+	char *text = malloc(size), *end = text;
+	if (!text)
+		return NULL;
+	*end = '\0';
+	for (int i = 0; words[i]; i++)
+		end += sprintf(end, "%s%s", i ? " " : "", words[i]);
+	return text;
+}
+
+/* Writes the entry of this process under `name`, or under a name made of the program's. */
+static int run_register(struct registry *reg, const char *name, const char **words, char **ret_name)
+{
+	const char *slash = strrchr(words[0], '/');
+	struct registry_entry entry = { .command = join_words(words) };
+
+	entry.name = name ? strdup(name) : registry_name_from(slash ? slash + 1 : words[0]);
+	int err = entry.name && entry.command ? registry_identify(getpid(), &entry) : -ENOMEM;
+	if (err)
+		report_fail(reg->rep, err, "cannot register the target: %s", strerror(-err));
+	else
+		err = registry_add(reg, &entry, !name);
+	if (!err)
+		*ret_name = STEAL_PTR(entry.name);
+	registry_entry_finish(&entry);
+	return err;
+}
+
+/* Returns only when the program cannot be started. */
+static int run_program(struct session *s, const char **words)
+{
+	/* Under Yama's ptrace_scope 1 only parents may trace; this lets a later `stasis checkpoint` of the same user do so. It is
+	 * kept over exec (Documentation/admin-guide/LSM/Yama.rst); without Yama it fails, which does not matter. */
+	prctl(PR_SET_PTRACER, PR_SET_PTRACER_ANY, 0, 0, 0);
+	execvp(words[0], (char **)words);
+	int err = errno;
+	report_fail(s->rep, -err, "%s: %s", words[0], err == ENOENT && !strchr(words[0], '/') ? "command not found" : strerror(err));
+	return err == ENOENT ? CLI_NOT_FOUND : CLI_CANNOT_RUN;
+}
+
+static int run_main(const struct cli_command *cmd, int argc, const char **argv)
+{
+	AUTO_FREE char *name = NULL, *registered = NULL;
+	struct args_common common = { 0 };
+	struct poptOption table[] = {
+		{ "name", 'n', POPT_ARG_STRING, &name, 0, "the target's name (default: the program's, numbered when taken)", "NAME" },
+		ARGS_HELP(&common),
+		POPT_TABLEEND,
+	};
+	struct registry reg = { .dirfd = -1 };
+	struct session s;
+	struct args args;
+
+	int status = args_parse(cmd, argc, argv, table, ARGS_STOP_AT_WORD, &common, NULL, NULL, &args);
+	if (status < 0 && !args.n_words)
+		status = args_wrong(cmd, "the program to run is missing; usage: stasis run %s", cmd->usage);
+	if (status < 0 && name && !registry_name_valid(name))
+		status = args_wrong(cmd, "--name %s: a name has letters, digits, '.', '_' and '-', begins with a letter, digit or '_', is "
+				    "not a number and not longer than %d characters", name, REGISTRY_NAME_MAX);
+	if (status >= 0) {
+		args_finish(&args);
+		return status;
+	}
+	if (session_init(&s, cmd, &common, false)) {
+		args_finish(&args);
+		return CLI_NOT_STARTED;
+	}
+	int err = registry_open(s.rep, true, &reg);
+	if (!err)
+		err = run_register(&reg, name, args.words, &registered);
+	if (err && name) {
+		status = CLI_NOT_STARTED;
+	} else {
+		/* Without a name it can still be reached by its pid. What is wrong has been said. */
+		status = run_program(&s, args.words);
+		if (registered)
+			registry_remove(&reg, registered, getpid());
+	}
+	registry_close(&reg);
+	session_finish(&s);
+	args_finish(&args);
+	return status;
+}
+
+const struct cli_command cmd_run = {
+	.name = "run",
+	.summary = "start a program as a target",
+	.usage = "[--name NAME] [--] PROGRAM [ARGUMENT...]",
+	.description = "Gives the program a name for the other commands and becomes it: same pid, terminal, signals and exit status.\n"
+		       "Ends with 127 when the program is not found, 126 when it cannot be executed, 125 when the name is taken.\n",
+	.main = run_main,
+};
