@@ -154,7 +154,10 @@ static int phase_collect(struct checkpoint *cp)
 	if (err || (err = findings_refuse(&cp->findings, cp->rep, -EOPNOTSUPP)))
 		return err;
 	c->frozen = &cp->frozen;
-	if ((err = plant_stub(cp->rep, &cp->frozen, c->vmas, c->n_vmas, cp->journal, &stub)))
+	for (size_t i = 0; i < c->n_vmas && !err; i++)
+		if (proc_vma_is_vdso(&c->vmas[i]))
+			err = freeze_leave(cp->rep, &cp->frozen, c->vmas[i].start, c->vmas[i].end);
+	if (err || (err = plant_stub(cp->rep, &cp->frozen, c->vmas, c->n_vmas, cp->journal, &stub)))
 		return err;
 	if (!(c->worker = plant_worker(&cp->frozen, c->vmas, c->n_vmas, AREA_MAX, stub, &c->place)))
 		return report_fail(cp->rep, -ENOSPC, "process %d: none of its threads has room on its stack to work from", cp->pid);

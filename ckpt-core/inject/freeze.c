@@ -12,7 +12,9 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ptrace.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -168,6 +170,71 @@ int freeze_process(struct reporter *rep, pid_t pid, unsigned timeout_ms, struct 
 	}
 	f.ns_pid = f.threads.items[0].ns_tid;
 	*ret = f;
+	return 0;
+}
+
+#define LEAVE_STEPS 20000
+#define LEAVE_TRIES 500
+
+/* One instruction on. A step ends in SIGTRAP, which the kernel forces: blocked or ignored, its action would be reset to the default
+ * for good (force_sig_info_to_task in kernel/signal.c). So it is unblocked meanwhile, and leave_by_running used when ignored. */
+static int leave_by_steps(struct tracee *t, uint64_t start, uint64_t end)
+{
+	uint64_t mask = ~(1ul << (SIGTRAP - 1));
+	int status, err = 0;
+
+	if (ptrace(PTRACE_SETSIGMASK, t->tid, (void *)sizeof(mask), &mask) < 0)
+		return -errno;
+	for (int i = 0; i < LEAVE_STEPS && !err && t->regs.rip >= start && t->regs.rip < end; i++) {
+		if (ptrace(PTRACE_SINGLESTEP, t->tid, NULL, NULL) < 0)
+			err = -errno;
+		else if (!(err = tracee_wait(t->tid, 0, &status)) && !WIFSTOPPED(status))
+			err = -ESRCH;
+		else if (!err)
+			err = tracee_get_regs(t->tid, &t->regs);
+	}
+	t->altered = true;
+	int err2 = tracee_store(t);
+	return err ? err : err2;
+}
+
+static int leave_by_running(struct tracee *t, uint64_t start, uint64_t end)
+{
+	int err = 0;
+
+	for (int i = 0; i < LEAVE_TRIES && !err && t->regs.rip >= start && t->regs.rip < end; i++) {
+		if (ptrace(PTRACE_CONT, t->tid, NULL, NULL) < 0)
+			err = -errno;
+		else if (!(err = tracee_interrupt(t)) && !(err = tracee_wait_stop(t, 1000)))
+			err = tracee_load(t);
+	}
+	return err;
+}
+
+static bool ignores_trap(const struct tracee *t)
+{
+	AUTO_FREE char *text = NULL;
+	struct proc_status st;
+	size_t size;
+
+	if (io_read_filef(&text, &size, "/proc/%d/status", t->tid) || proc_status_parse(text, size, &st))
+		return true;
+	bool ignored = st.sigign & 1ul << (SIGTRAP - 1);
+	proc_status_finish(&st);
+	return ignored;
+}
+
+int freeze_leave(struct reporter *rep, struct frozen *f, uint64_t start, uint64_t end)
+{
+	vec_each(&f->threads, t) {
+		if (t->regs.rip < start || t->regs.rip >= end)
+			continue;
+		int err = ignores_trap(t) ? leave_by_running(t, start, end) : leave_by_steps(t, start, end);
+		if (err)
+			return report_fail(rep, err, "process %d: thread %d cannot be led out of the vdso: %s", f->pid, t->tid, strerror(-err));
+		if (t->regs.rip >= start && t->regs.rip < end)
+			report_warn(rep, "thread %d is in the vdso all the time: the image will need a kernel with the same vdso", t->tid);
+	}
 	return 0;
 }
 

@@ -21,6 +21,11 @@ struct frozen {
  * (a leader that has ended while threads go on; 32-bit code). */
 int freeze_process(struct reporter *rep, pid_t pid, unsigned timeout_ms, struct frozen *ret);
 
+/* Lets threads whose program counter is in [start, end) run on until it is not: the vdso, whose code may be another at the restart.
+ * Gives up on a thread that is still (or again) there after many tries, and says so as a warning; then the checkpoint is good
+ * for a host with the same vdso only. Returns 0 or a negative errno, worded. */
+int freeze_leave(struct reporter *rep, struct frozen *f, uint64_t start, uint64_t end);
+
 /* Lets go. Threads whose call would show an EINTR of our making issue it again; signals put off meanwhile are sent. */
 int freeze_thaw(struct frozen *f);
 
