@@ -65,10 +65,14 @@ static int thread_ids(struct reporter *rep, struct tracee *t)
 
 	if (err || (err = proc_status_parse(text, size, &st)))
 		return report_fail(rep, err, "thread %d: its status cannot be read: %s", t->tid, strerror(-err));
+	/* Our calls must pass the target's filters; children made by them inherit the option. */
+	if (st.seccomp == 2 && ptrace(PTRACE_SETOPTIONS, t->tid, NULL, TRACEE_OPTIONS | PTRACE_O_SUSPEND_SECCOMP) < 0)
+		err = report_fail(rep, -errno, "thread %d: its seccomp filter cannot be suspended: %s; run as root (CAP_SYS_ADMIN)", t->tid,
+				  strerror(errno));
 	t->ns_tid = st.nspid.n ? st.nspid.id[st.nspid.n - 1] : st.pid;
 	t->ns_tgid = st.nstgid.n ? st.nstgid.id[st.nstgid.n - 1] : st.tgid;
 	proc_status_finish(&st);
-	return 0;
+	return err;
 }
 
 static int seize_failed(struct reporter *rep, pid_t pid, pid_t tid, int err)

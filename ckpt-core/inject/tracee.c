@@ -15,9 +15,6 @@
 
 #define STOP_OF(status) ((status) >> 16)
 
-/* Children made by injected calls are attached by the kernel itself, with these options. */
-#define TRACEE_OPTIONS (PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACECLONE | PTRACE_O_TRACEFORK | PTRACE_O_TRACEVFORK)
-
 int tracee_seize(struct tracee *t, pid_t tid)
 {
 	*t = (struct tracee){ .tid = tid };

@@ -10,6 +10,9 @@
 
 #include "base/report.h"
 
+/* Ptrace options of every tracee: children made by injected calls are attached by the kernel itself and inherit them. */
+#define TRACEE_OPTIONS (PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACECLONE | PTRACE_O_TRACEFORK | PTRACE_O_TRACEVFORK)
+
 struct tracee {
 	pid_t tid;     /* as we see it */
 	pid_t ns_tid;  /* as the thread's own pid namespace has it */
