@@ -36,14 +36,17 @@ static void suggest_options(const struct poptOption *table, const char *word, co
 
 static int args_bad_option(const struct cli_command *cmd, const struct poptOption *table, const char *bad, int err)
 {
+	int length = (int)strcspn(bad, "="), begin = (int)strspn(bad, "-");
 	const char *best = NULL;
+	char word[64];
 
 	switch (err) {
 	case POPT_ERROR_BADOPT:
-		suggest_options(table, bad + strspn(bad, "-"), &best);
-		if (best && !strncmp(bad, "--", 2))
-			return args_wrong(cmd, "unknown option %s; did you mean --%s?", bad, best);
-		return args_wrong(cmd, "unknown option %s; see stasis %s --help", bad, cmd->name);
+		snprintf(word, sizeof(word), "%.*s", length - begin, bad + begin);
+		suggest_options(table, word, &best);
+		if (best && begin == 2)
+			return args_wrong(cmd, "unknown option %.*s; did you mean --%s?", length, bad, best);
+		return args_wrong(cmd, "unknown option %.*s; see stasis %s --help", length, bad, cmd->name);
 	case POPT_ERROR_NOARG:
 		return args_wrong(cmd, "option %s needs an argument; see stasis %s --help", bad, cmd->name);
 	case POPT_ERROR_UNWANTEDARG:

@@ -33,7 +33,7 @@ size_t suggest_distance(const char *a, const char *b)
 
 void suggest_offer(const char *word, const char *candidate, const char **best)
 {
-	size_t length = strlen(word), distance = suggest_distance(word, candidate);
+	size_t length = strnlen(word, SUGGEST_MAX), distance = suggest_distance(word, candidate);
 
 	if (length >= 2 && !strncmp(word, candidate, length))
 		distance = 1;
