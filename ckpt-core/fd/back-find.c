@@ -232,6 +232,18 @@ static char *mapping_path(const struct fd_mapping *map, bool *ret_deleted)
 	return strndup(map->path, *ret_deleted ? n - m : n);
 }
 
+/* Bytes of the huge pages that unnamed mappings get by default. */
+static uint64_t default_huge_page(void)
+{
+	AUTO_FREE char *text = NULL;
+	unsigned long long kib = 0;
+	const char *line;
+
+	if (io_read_filef(&text, NULL, "/proc/meminfo") || !(line = strstr(text, "Hugepagesize:")))
+		return 0;
+	return sscanf(line, "Hugepagesize: %llu", &kib) == 1 ? kib * 1024 : 0;
+}
+
 /* A shared mapping of a file that no path leads to: an open one, or one that only mappings hold. */
 static int back_nameless(struct fd_capture *cap, const struct fd_process *proc, const struct fd_mapping *map, const char *path,
 			 struct fd_back **ret)
@@ -256,7 +268,16 @@ static int back_nameless(struct fd_capture *cap, const struct fd_process *proc, 
 	} else if (!strcmp(path, "/dev/zero") || !strcmp(path, "/anon_hugepage")) {
 		kind = FD_BACK_SHM;
 	}
-	return back_new(cap, kind, path, proc, -1, &st, ret);
+	int err = back_new(cap, kind, path, proc, -1, &st, ret);
+	if (err)
+		return err;
+	uint32_t type;
+	fd_ident_fsid(link, &type);
+	if (type == HUGETLBFS_MAGIC)
+		(*ret)->r.huge_page = (uint64_t)st.st_blksize;
+	else if (!strcmp(path, "/anon_hugepage"))
+		(*ret)->r.huge_page = default_huge_page();
+	return 0;
 }
 
 static int add_window(struct fd_back *back, const struct fd_process *proc, const struct fd_mapping *map)

@@ -64,15 +64,21 @@ static ssize_t peek_message(int copy, char **buffer, size_t *room, int at)
 	}
 }
 
+/* At the end of a SOCK_SEQPACKET whose other end has closed an endless row of empty messages is read: its end of file, which
+ * looks the same to the reader as an empty message before it. SIOCINQ counts the bytes of the whole queue there. */
 static int walk_messages(struct fd_file *file, int copy)
 {
+	const struct sock_state *s = file->state;
+	bool ended = s->type == SOCK_SEQPACKET && (s->shutdown & 1);
 	size_t room = 64 * 1024, empty = 0;
 	AUTO_FREE char *buffer = malloc(room);
-	int at = 0;
+	int at = 0, total = 0;
 
 	if (!buffer)
 		return -ENOMEM;
-	for (;;) {
+	if (ended && ioctl(copy, SIOCINQ, &total))
+		return -errno;
+	while (!ended || at < total) {
 		ssize_t n = peek_message(copy, &buffer, &room, at);
 		if (n == -EAGAIN)
 			return 0;
@@ -87,6 +93,7 @@ static int walk_messages(struct fd_file *file, int copy)
 			return err;
 		at += (int)n;
 	}
+	return 0;
 }
 
 static int walk_stream(struct fd_file *file, int copy)

@@ -4,8 +4,9 @@
 #include "fd/fd-sock.h"
 
 #include <arpa/inet.h>
+#include <linux/bpf.h> /* the TCP states, in a header for programs: BPF_TCP_LISTEN is TCP_LISTEN */
 #include <linux/sockios.h>
-#include <netinet/tcp.h>
+#include <linux/tcp.h> /* glibc's struct tcp_info is shorter */
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
@@ -42,7 +43,7 @@ static int tcp_inspect(struct fd_capture *cap, struct fd_file *file, const struc
 	struct sock_state *s = file->state;
 	struct tcp_info info = { 0 };
 	socklen_t size = sizeof(info);
-	int err = sock_inspect(cap, file, look, "tcp"), out = 0;
+	int err = sock_inspect(cap, file, look, "tcp");
 
 	if (err)
 		return err;
@@ -51,26 +52,24 @@ static int tcp_inspect(struct fd_capture *cap, struct fd_file *file, const struc
 		return 0;
 	}
 	switch (info.tcpi_state) {
-	case TCP_LISTEN:
+	case BPF_TCP_LISTEN:
 		s->pending = info.tcpi_unacked; /* in this state: the accept queue and its limit (tcp_get_info) */
 		s->backlog = info.tcpi_sacked;
 		return sock_set_role(file, SOCK_ROLE_LISTENING);
-	case TCP_CLOSE:
+	case BPF_TCP_CLOSE:
 		return inspect_closed(file, look->copy);
-	case TCP_CLOSE_WAIT:
-	case TCP_LAST_ACK:
-	case TCP_CLOSING:
-	case TCP_TIME_WAIT:
+	case BPF_TCP_CLOSE_WAIT:
+	case BPF_TCP_LAST_ACK:
+	case BPF_TCP_CLOSING:
+	case BPF_TCP_TIME_WAIT:
 		s->shutdown = 1;
 		break;
 	default:
 		break;
 	}
-	if (info.tcpi_state == TCP_FIN_WAIT1 || info.tcpi_state == TCP_FIN_WAIT2 || info.tcpi_state == TCP_LAST_ACK ||
-	    info.tcpi_state == TCP_CLOSING || info.tcpi_state == TCP_TIME_WAIT)
+	if (info.tcpi_state == BPF_TCP_FIN_WAIT1 || info.tcpi_state == BPF_TCP_FIN_WAIT2 || info.tcpi_state == BPF_TCP_LAST_ACK ||
+	    info.tcpi_state == BPF_TCP_CLOSING || info.tcpi_state == BPF_TCP_TIME_WAIT)
 		s->shutdown |= 2;
-	if (!ioctl(look->copy, SIOCOUTQ, &out))
-		s->out_bytes = (uint64_t)out;
 	s->outside = true; /* unless resolve finds the other end */
 	s->error = true;
 	return sock_set_role(file, s->shutdown & 1 ? SOCK_ROLE_CLOSED : SOCK_ROLE_RESET);
@@ -135,18 +134,53 @@ static int tcp_resolve(struct fd_capture *cap, struct fd_file *file)
 	return 0;
 }
 
+/* What `from` has written and `to` not received, in bytes. A FIN that has arrived came after all data; before it, the receiver
+ * counts the same bytes as the sender. SIOCOUTQ would count what has arrived but is not acknowledged yet. */
+static int64_t under_way(const struct tcp_info *from, const struct tcp_info *to)
+{
+	if (to->tcpi_state == BPF_TCP_CLOSE_WAIT || to->tcpi_state == BPF_TCP_LAST_ACK || to->tcpi_state == BPF_TCP_CLOSING ||
+	    to->tcpi_state == BPF_TCP_TIME_WAIT)
+		return 0;
+	return (int64_t)(from->tcpi_bytes_sent - from->tcpi_bytes_retrans - to->tcpi_bytes_received) + from->tcpi_notsent_bytes;
+}
+
+/* The kernel may still be carrying something over although the processes stand: gives it a moment. */
+static int check_delivered(struct fd_capture *cap, struct fd_file *file, struct fd_verdict *v)
+{
+	const struct sock_state *s = file->state;
+	AUTO_CLOSE int from = fd_file_copy(cap, file);
+	AUTO_CLOSE int to = fd_file_copy(cap, cap->files.items[s->peer - 1]);
+	struct timespec pause = { 0, 5000000 };
+	int64_t bytes = 0;
+
+	if (from < 0 || to < 0)
+		return from < 0 ? from : to;
+	for (int i = 0; i < 20; i++) {
+		struct tcp_info info[2] = { 0 };
+		socklen_t size[2] = { sizeof(info[0]), sizeof(info[1]) };
+
+		if (getsockopt(from, IPPROTO_TCP, TCP_INFO, &info[0], &size[0]) || getsockopt(to, IPPROTO_TCP, TCP_INFO, &info[1], &size[1]))
+			return report_fail(cap->rep, -errno, "the kernel does not tell the state of a TCP connection: %s", strerror(errno));
+		bytes = under_way(&info[0], &info[1]);
+		if (bytes <= 0)
+			return 0;
+		nanosleep(&pause, NULL);
+	}
+	fd_verdict_obstacle(v, "try again once the other end has read", "%lld bytes are on their way to the other end and cannot be seen",
+			    (long long)bytes);
+	return 0;
+}
+
 static int tcp_check(struct fd_capture *cap, struct fd_file *file, struct fd_verdict *v)
 {
 	const struct sock_state *s = file->state;
 	const char *where = s->other_netns ? ", in the network namespace of whoever restarts" : "";
+	int err = 0;
 
 	switch (s->as) {
 	case SOCK_ROLE_PAIR:
 		fd_verdict_action(v, "connected to its other end in the tree again, with new port numbers; unread data saved");
-		if (s->out_bytes)
-			fd_verdict_obstacle(v, "try again once the other end has read",
-					    "%llu bytes are on their way to the other end and cannot be seen",
-					    (unsigned long long)s->out_bytes);
+		err = cap->o.frozen ? check_delivered(cap, file, v) : 0;
 		break;
 	case SOCK_ROLE_CLOSED:
 		fd_verdict_action(v, "closed by %s: unread data saved", s->remote_text);
@@ -170,7 +204,7 @@ static int tcp_check(struct fd_capture *cap, struct fd_file *file, struct fd_ver
 		fd_verdict_action(v, s->local.size ? "bound to %s again%s" : "made again", s->local_text, where);
 	}
 	sock_check(cap, file, v);
-	return 0;
+	return err;
 }
 
 static int tcp_save(struct fd_capture *cap, struct fd_file *file, struct img_writer *w)
@@ -202,10 +236,10 @@ static void word_bind_fault(const struct fd_file *file, const struct sockaddr_st
 {
 	const struct sock_state *s = file->state;
 	AUTO_FREE char *text = sock_address_text("tcp", address, size);
-	char remedy[256];
+	char remedy[512];
 
 	snprintf(remedy, sizeof(remedy), "%s, or take another with --map socket:tcp:%u=NEWPORT or --map socket:%s=ADDRESS:PORT",
-		 err == -EADDRINUSE ? "stop who uses it (the original?)" :
+		 err == -EADDRINUSE ? "stop who uses it (the original? what is left of its connections goes away within a minute)" :
 		 err == -EADDRNOTAVAIL ? "give this host the address" :
 		 err == -EACCES ? "run as root" : "see why", sock_address_port(s->local.data), s->local_text ? s->local_text : "");
 	fd_verdict_obstacle(v, remedy, "port %u is needed, but %s %s", sock_address_port(address), text ? text : "it",
@@ -214,18 +248,9 @@ static void word_bind_fault(const struct fd_file *file, const struct sockaddr_st
 			    err == -EACCES ? "may not be used by this user" : strerror(-err));
 }
 
-/* SO_REUSEADDR lets the port of a connection that died a moment ago (TIME_WAIT) be used; somebody who listens still is in the way. */
-static int bind_over_remains(int fd, const struct sockaddr_storage *address, socklen_t size)
+static int bind_to(int fd, const struct sockaddr_storage *address, socklen_t size)
 {
-	int on = 1, old = 0, err = 0;
-	socklen_t n = sizeof(old);
-
-	getsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &old, &n);
-	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
-	if (bind(fd, (const struct sockaddr *)address, size))
-		err = -errno;
-	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &old, sizeof(old));
-	return err;
+	return bind(fd, (const struct sockaddr *)address, size) ? -errno : 0;
 }
 
 /* Tries on a socket of its own; two sockets of the image that share a port do not meet here. */
@@ -246,7 +271,7 @@ static int try_bind(struct fd_plan *plan, struct fd_file *file, struct fd_verdic
 	}
 	sock_options_restore(plan, file, probe, true);
 	if (address.ss_family && sock_address_port(&address)) {
-		err = bind_over_remains(probe, &address, size);
+		err = bind_to(probe, &address, size);
 		if (!err && s->as == SOCK_ROLE_LISTENING && listen(probe, 0))
 			err = -errno;
 		if (err)
@@ -443,7 +468,7 @@ static int make_bound(struct fd_plan *plan, struct fd_file *file)
 		return err;
 	err = sock_address_mapped(plan, file, "tcp", &v, &address, &size);
 	if (!err)
-		err = bind_over_remains(file->fd, &address, size);
+		err = bind_to(file->fd, &address, size);
 	if (!err && s->as == SOCK_ROLE_LISTENING && listen(file->fd, (int)s->backlog))
 		err = -errno;
 	if (err && !v.obstacle)

@@ -42,7 +42,6 @@ struct sock_state {
 	bool other_netns;     /* capture: it is not ours */
 	uint64_t scm_fds;     /* capture: files in flight in its receive queue */
 	bool bpf_filter;      /* capture: has a filter that cannot be read */
-	uint64_t out_bytes;   /* capture, TCP: written by it, not acknowledged */
 	const char *trouble;  /* capture: why it cannot be saved; a literal */
 	bool late;            /* restore: made by install in the only process that holds it */
 };

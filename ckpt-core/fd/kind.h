@@ -36,7 +36,8 @@ struct fd_file {
 
 	/* capture */
 	struct fd_process proc; /* who holds it, and as which number, first */
-	int slot_fd;
+	int slot_fd;            /* restore: the same, of process slot_process; -1 if nobody has it */
+	uint32_t slot_process;
 	char *link;             /* the link's text as it is */
 	struct stat st;         /* of the file; all zero if it could not be had */
 	unsigned own;           /* for the kind's own use between its callbacks, zero at first; so is own_ptr (freed) */

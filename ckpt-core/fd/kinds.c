@@ -124,8 +124,10 @@ void fd_back_destroy(struct fd_back *back)
 {
 	if (!back)
 		return;
-	if (back->clone_fd >= 0)
-		close(back->clone_fd);
+	const int fds[] = { back->clone_fd, back->fd_made, back->fd_ro, back->fd_rw };
+	for (size_t i = 0; i < ARRAY_SIZE(fds); i++)
+		if (fds[i] >= 0)
+			close(fds[i]);
 	img_schema_clear(&fd_back_schema, &back->r);
 	vec_finish(&back->windows);
 	free(back->path_now);
@@ -137,4 +139,16 @@ const char *fd_file_name(const struct fd_file *file, char *buf, size_t size)
 {
 	snprintf(buf, size, "fd %d (%s)", file->slot_fd, file->link ? file->link : file->r.path);
 	return buf;
+}
+
+const struct img_schema *const *fd_schemas(size_t *ret_n)
+{
+	static const struct img_schema *const all[] = {
+		&fd_file_schema,    &fd_slot_schema,     &fd_back_schema,      &fd_lock_schema,  &fd_block_schema,  &fd_pipe_schema,
+		&fd_pipe_data_schema, &fd_eventfd_schema, &fd_signalfd_schema, &fd_timerfd_schema, &fd_epoll_schema, &fd_inotify_schema,
+		&fd_pidfd_schema,   &fd_tty_schema,      &sock_state_schema,   &sock_item_schema,
+	};
+
+	*ret_n = ARRAY_SIZE(all);
+	return all;
 }

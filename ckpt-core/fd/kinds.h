@@ -11,4 +11,8 @@ extern const struct fd_kind fd_kind_pipe, fd_kind_fifo;
 extern const struct fd_kind fd_kind_eventfd, fd_kind_signalfd, fd_kind_timerfd, fd_kind_epoll, fd_kind_inotify, fd_kind_pidfd;
 extern const struct fd_kind fd_kind_pty_master, fd_kind_tty;
 
+/* Records of their own. */
+extern const struct img_schema fd_block_schema, fd_pipe_schema, fd_pipe_data_schema, fd_eventfd_schema, fd_signalfd_schema;
+extern const struct img_schema fd_timerfd_schema, fd_epoll_schema, fd_inotify_schema, fd_pidfd_schema, fd_tty_schema;
+
 #endif
