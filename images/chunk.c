@@ -64,8 +64,9 @@ static int chunk_fail(const struct img_reader *reader, size_t chunk, int err, co
 
 	pthread_mutex_lock(&r->lock);
 	if (err == -EBADMSG)
-		report_fail(r->rep, err, "image %s: page chunk %zu: %s; the file is damaged - copy it again or use another checkpoint", r->path,
-			    chunk, what);
+		report_fail(r->rep, err,
+		            "image %s: page chunk %zu: %s; the file is damaged - copy it again or use another checkpoint",
+		            r->path, chunk, what);
 	else
 		report_fail(r->rep, err, "image %s: page chunk %zu: %s: %s", r->path, chunk, what, strerror(-err));
 	pthread_mutex_unlock(&r->lock);
@@ -101,7 +102,8 @@ int img_reader_chunk(const struct img_reader *r, size_t chunk, void *buf, size_t
 			return chunk_fail(r, chunk, -ENOMEM, "no buffer for unpacking");
 		err = chunk_read_stored(r, chunk, scratch->stored);
 		if (!err) {
-			err = codec_unpack_chunk(scratch->unpack, it->codec, scratch->stored, it->stored_bytes, buf, it->raw_bytes);
+			err = codec_unpack_chunk(scratch->unpack, it->codec, scratch->stored, it->stored_bytes, buf,
+			                         it->raw_bytes);
 			if (err)
 				chunk_fail(r, chunk, err, "cannot be unpacked");
 		}
@@ -145,7 +147,8 @@ int img_reader_read(const struct img_reader *r, uint32_t space, uint64_t offset,
 	uint64_t end = offset + size;
 
 	if (end < offset)
-		return report_fail(r->rep, -EINVAL, "image %s: pages past the end of the address space were asked for", r->path);
+		return report_fail(r->rep, -EINVAL, "image %s: pages past the end of the address space were asked for",
+		                   r->path);
 	memset(buf, 0, size);
 	for (size_t i = chunk_find_extent(extents, n_extents, offset); i < n_extents && extents[i].offset < end; i++) {
 		const struct img_extent *it = &extents[i];
@@ -161,7 +164,8 @@ int img_reader_read(const struct img_reader *r, uint32_t space, uint64_t offset,
 		if (err)
 			return err;
 		loaded = it->chunk;
-		memcpy((char *)buf + (from - offset), chunk + (uint64_t)it->chunk_page * IMG_PAGE_SIZE + (from - it->offset), to - from);
+		memcpy((char *)buf + (from - offset), chunk + (uint64_t)it->chunk_page * IMG_PAGE_SIZE + (from - it->offset),
+		       to - from);
 	}
 	return 0;
 }

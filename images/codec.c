@@ -32,8 +32,8 @@ int img_parse_codec(struct reporter *rep, const char *text, enum img_codec *ret_
 	while (codec <= IMG_CODEC_ZSTD && (strlen(names[codec]) != n || strncmp(names[codec], text, n)))
 		codec++;
 	if (codec > IMG_CODEC_ZSTD)
-		return report_fail(rep, -EINVAL, "compression \"%s\": not known; say none, zlib, zstd, zlib:1-9 or zstd:1-%d", text,
-				   max[IMG_CODEC_ZSTD]);
+		return report_fail(rep, -EINVAL, "compression \"%s\": not known; say none, zlib, zstd, zlib:1-9 or zstd:1-%d",
+		                   text, max[IMG_CODEC_ZSTD]);
 	long level = 0;
 	if (text[n]) {
 		char *end;
@@ -43,7 +43,7 @@ int img_parse_codec(struct reporter *rep, const char *text, enum img_codec *ret_
 			if (!max[codec])
 				return report_fail(rep, -EINVAL, "compression \"%s\": \"none\" takes no level", text);
 			return report_fail(rep, -EINVAL, "compression \"%s\": the level of %s is a number from 1 to %d", text,
-					   names[codec], max[codec]);
+			                   names[codec], max[codec]);
 		}
 	}
 	*ret_codec = codec;
@@ -147,7 +147,8 @@ static int codec_unpack_zlib(struct codec_unpack *unpack, const void *data, size
 	return rc == Z_STREAM_END && !z->avail_out && !z->avail_in ? 0 : -EBADMSG;
 }
 
-int codec_unpack_chunk(struct codec_unpack *unpack, enum img_codec codec, const void *data, size_t size, void *out, size_t raw_size)
+int codec_unpack_chunk(struct codec_unpack *unpack, enum img_codec codec, const void *data, size_t size, void *out,
+                       size_t raw_size)
 {
 	if (codec == IMG_CODEC_ZLIB)
 		return codec_unpack_zlib(unpack, data, size, out, raw_size);

@@ -21,6 +21,7 @@ int codec_unpack_create(struct codec_unpack **ret);
 void codec_unpack_destroy(struct codec_unpack *unpack);
 
 /* Unpacks into exactly `raw_size` bytes; -EBADMSG when the data is anything else. */
-int codec_unpack_chunk(struct codec_unpack *unpack, enum img_codec codec, const void *data, size_t size, void *out, size_t raw_size);
+int codec_unpack_chunk(struct codec_unpack *unpack, enum img_codec codec, const void *data, size_t size, void *out,
+                       size_t raw_size);
 
 #endif

@@ -82,8 +82,8 @@ struct disk_footer {
 static_assert(sizeof(struct disk_footer) == 128, "layout of the footer");
 
 /* Decodes like img_schema_decode; `where` ("image /a/b: ", "" for nothing) goes in front of what is said. */
-int img_schema_decode_at(const struct img_schema *schema, const void *data, size_t size, struct reporter *rep, const char *where,
-			 void *ret_value);
+int img_schema_decode_at(const struct img_schema *schema, const void *data, size_t size, struct reporter *rep,
+                         const char *where, void *ret_value);
 
 uint64_t img_reader_file_bytes(const struct img_reader *r);
 struct reporter *img_reader_reporter(const struct img_reader *r);

@@ -21,14 +21,17 @@ bool img_reader_record(const struct img_reader *r, size_t i, struct img_raw_reco
 		return false;
 	const char *at = r->records + r->record_at[i];
 	memcpy(&head, at, sizeof(head));
-	*ret = (struct img_raw_record){ .version = le16toh(head.version), .flags = le16toh(head.flags), .data = at + sizeof(head),
-					.size = le64toh(head.length) };
+	*ret = (struct img_raw_record){ .version = le16toh(head.version),
+		                        .flags = le16toh(head.flags),
+		                        .data = at + sizeof(head),
+		                        .size = le64toh(head.length) };
 	memcpy(ret->tag, head.tag, sizeof(head.tag));
 	return true;
 }
 
 /* Is this a record of the schema, of a version that it covers? One that is newer and must be understood is -EBADMSG. */
-static int reader_covers(const struct img_reader *r, const struct img_schema *schema, const struct img_raw_record *raw, bool *ret)
+static int reader_covers(const struct img_reader *r, const struct img_schema *schema, const struct img_raw_record *raw,
+                         bool *ret)
 {
 	*ret = false;
 	if (strcmp(raw->tag, schema->tag))
@@ -36,8 +39,9 @@ static int reader_covers(const struct img_reader *r, const struct img_schema *sc
 	if (raw->version <= schema->version)
 		*ret = true;
 	else if (raw->flags & IMG_MUST_UNDERSTAND)
-		return report_fail(r->rep, -EBADMSG, "image %s: record \"%s\" of version %u, this stasis knows version %u; use a newer stasis",
-				   r->path, schema->name, raw->version, schema->version);
+		return report_fail(r->rep, -EBADMSG,
+		                   "image %s: record \"%s\" of version %u, this stasis knows version %u; use a newer stasis",
+		                   r->path, schema->name, raw->version, schema->version);
 	return 0;
 }
 
@@ -92,8 +96,10 @@ int img_reader_require_known(const struct img_reader *r, const struct img_schema
 			known = mine;
 		}
 		if (!known && (raw.flags & IMG_MUST_UNDERSTAND))
-			return report_fail(r->rep, -EBADMSG, "image %s: record \"%s\" is needed for a restart and not known to this stasis; use "
-					   "a newer stasis or install the plugin that wrote it", r->path, raw.tag);
+			return report_fail(r->rep, -EBADMSG,
+			                   "image %s: record \"%s\" is needed for a restart and not known to this stasis; use "
+			                   "a newer stasis or install the plugin that wrote it",
+			                   r->path, raw.tag);
 	}
 	return 0;
 }

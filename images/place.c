@@ -54,12 +54,16 @@ static int place_refuse(const struct place *place, int err)
 	const char *remedy = "choose another directory";
 
 	if (err == -ENOENT)
-		return report_fail(place->rep, err, "image %s: directory %s does not exist; create it first", place->path, place->dir);
+		return report_fail(place->rep, err, "image %s: directory %s does not exist; create it first", place->path,
+		                   place->dir);
 	if (err == -ENOTDIR)
-		return report_fail(place->rep, err, "image %s: %s is not a directory; choose another one", place->path, place->dir);
+		return report_fail(place->rep, err, "image %s: %s is not a directory; choose another one", place->path,
+		                   place->dir);
 	if (err == -EACCES || err == -EPERM)
-		return report_fail(place->rep, err, "image %s: no permission to write in directory %s; choose another directory or "
-				   "change its permissions", place->path, place->dir);
+		return report_fail(place->rep, err,
+		                   "image %s: no permission to write in directory %s; choose another directory or "
+		                   "change its permissions",
+		                   place->path, place->dir);
 	if (err == -EROFS)
 		remedy = "choose a directory on a file system that can be written";
 	if (err == -ENOSPC || err == -EDQUOT)
@@ -71,7 +75,7 @@ static int place_refuse(const struct place *place, int err)
 	if (err == -EMFILE || err == -ENFILE)
 		remedy = "raise the limit of open files (ulimit -n)";
 	return report_fail(place->rep, err, "image %s: cannot create a file in directory %s: %s; %s", place->path, place->dir,
-			   strerror(-err), remedy);
+	                   strerror(-err), remedy);
 }
 
 /* Is there something under the final name that must not be replaced? */
@@ -84,12 +88,14 @@ static int place_check_target(const struct place *place)
 	if (S_ISDIR(st.st_mode))
 		return report_fail(place->rep, -EISDIR, "image %s: this is a directory; add a file name", place->path);
 	if (S_ISLNK(st.st_mode) && place->overwrite)
-		return report_fail(place->rep, -EEXIST, "image %s: this is a symbolic link; name the file it points to", place->path);
+		return report_fail(place->rep, -EEXIST, "image %s: this is a symbolic link; name the file it points to",
+		                   place->path);
 	if (!S_ISREG(st.st_mode))
-		return report_fail(place->rep, -EEXIST, "image %s: exists and is not a regular file; choose another name", place->path);
+		return report_fail(place->rep, -EEXIST, "image %s: exists and is not a regular file; choose another name",
+		                   place->path);
 	if (!place->overwrite)
-		return report_fail(place->rep, -EEXIST, "image %s: exists already; choose another name, remove it, or ask to overwrite it",
-				   place->path);
+		return report_fail(place->rep, -EEXIST,
+		                   "image %s: exists already; choose another name, or replace it (--force)", place->path);
 	return 0;
 }
 
@@ -222,23 +228,25 @@ int place_commit(struct place *place)
 		return err;
 	if (fsync(place->fd)) {
 		err = -errno;
-		return report_fail(place->rep, err, "image %s: writing to the disk failed: %s; check the disk or choose another directory",
-				   place->path, strerror(-err));
+		return report_fail(place->rep, err,
+		                   "image %s: writing to the disk failed: %s; check the disk or choose another directory",
+		                   place->path, strerror(-err));
 	}
 	if ((err = report_fault(place->rep, "image.rename")) || (err = place_check_target(place)))
 		return err;
 	err = place_settle(place);
 	if (err == -EEXIST)
-		return report_fail(place->rep, err, "image %s: appeared while it was being written; choose another name", place->path);
+		return report_fail(place->rep, err, "image %s: appeared while it was being written; choose another name",
+		                   place->path);
 	if (err)
-		return report_fail(place->rep, err, "image %s: cannot be put into its place: %s; choose another directory", place->path,
-				   strerror(-err));
+		return report_fail(place->rep, err, "image %s: cannot be put into its place: %s; choose another directory",
+		                   place->path, strerror(-err));
 	if (place->synced_dir && fsync(place->dirfd) && errno != EINVAL) {
 		err = -errno;
 		if (!place->overwrite)
 			unlinkat(place->dirfd, place->name, 0);
-		return report_fail(place->rep, err, "directory %s: writing it to the disk failed: %s; check the disk", place->dir,
-				   strerror(-err));
+		return report_fail(place->rep, err, "directory %s: writing it to the disk failed: %s; check the disk",
+		                   place->dir, strerror(-err));
 	}
 	return 0;
 }

@@ -32,8 +32,8 @@ static int reader_pread(const struct img_reader *r, void *data, size_t size, uin
 	if (err == -ENODATA)
 		return report_fail(r->rep, -EBADMSG, "image %s: truncated while it was being read; copy it again", r->path);
 	if (err)
-		return report_fail(r->rep, err, "image %s: reading failed: %s; check the disk or copy the image elsewhere", r->path,
-				   strerror(-err));
+		return report_fail(r->rep, err, "image %s: reading failed: %s; check the disk or copy the image elsewhere",
+		                   r->path, strerror(-err));
 	return 0;
 }
 
@@ -54,15 +54,19 @@ static int reader_open_file(struct img_reader *r)
 	if (err == -ENOENT || err == -ENOTDIR)
 		return report_fail(r->rep, err, "image %s: does not exist; check the path", r->path);
 	if (err == -EACCES || err == -EPERM)
-		return report_fail(r->rep, err, "image %s: no permission to read it; images can be read by their owner only - become "
-				   "that user or change the owner", r->path);
+		return report_fail(r->rep, err,
+		                   "image %s: no permission to read it; images can be read by their owner only - become "
+		                   "that user or change the owner",
+		                   r->path);
 	if (err)
 		return report_fail(r->rep, err, "image %s: cannot be opened: %s", r->path, strerror(-err));
 	if (!S_ISREG(st.st_mode))
 		return report_fail(r->rep, -EINVAL, "image %s: not a regular file; copy the image into one", r->path);
 	if (!st.st_size)
-		return report_fail(r->rep, -EBADMSG, "image %s: empty file; the checkpoint was not completed or the copy is partial - copy "
-				   "it again", r->path);
+		return report_fail(r->rep, -EBADMSG,
+		                   "image %s: empty file; the checkpoint was not completed or the copy is partial - copy "
+		                   "it again",
+		                   r->path);
 	r->file_bytes = (uint64_t)st.st_size;
 	return 0;
 }
@@ -77,20 +81,26 @@ static int reader_read_header(struct img_reader *r)
 	if (err)
 		return err;
 	if (memcmp(head.magic, IMG_MAGIC, n_magic))
-		return report_fail(r->rep, -EBADMSG, "image %s: not a stasis image; name a file that stasis checkpoint wrote", r->path);
+		return report_fail(r->rep, -EBADMSG, "image %s: not a stasis image; name a file that stasis checkpoint wrote",
+		                   r->path);
 	if (n < sizeof(head))
-		return report_fail(r->rep, -EBADMSG, "image %s: truncated: shorter than a header; the checkpoint was not completed or the copy "
-				   "is partial - copy it again", r->path);
+		return report_fail(r->rep, -EBADMSG,
+		                   "image %s: truncated: shorter than a header; the checkpoint was not completed or the copy "
+		                   "is partial - copy it again",
+		                   r->path);
 	if (le64toh(head.checksum) != XXH3_64bits(&head, offsetof(struct disk_header, checksum)))
 		return reader_damaged(r, "header checksum differs");
 	if (le16toh(head.version) != IMG_VERSION)
-		return report_fail(r->rep, -EPROTONOSUPPORT, "image %s: format version %u, this stasis reads version %u; use the stasis that "
-				   "wrote it", r->path, le16toh(head.version), IMG_VERSION);
+		return report_fail(r->rep, -EPROTONOSUPPORT,
+		                   "image %s: format version %u, this stasis reads version %u; use the stasis that "
+		                   "wrote it",
+		                   r->path, le16toh(head.version), IMG_VERSION);
 	if (le16toh(head.header_bytes) != sizeof(head) || le32toh(head.page_size) != IMG_PAGE_SIZE ||
 	    le32toh(head.chunk_pages) != IMG_CHUNK_PAGES || head.flags)
-		return report_fail(r->rep, -EPROTONOSUPPORT, "image %s: page size %u, %u pages a chunk, flags 0x%x: not supported by this "
-				   "stasis; use the stasis that wrote it", r->path, le32toh(head.page_size), le32toh(head.chunk_pages),
-				   le32toh(head.flags));
+		return report_fail(r->rep, -EPROTONOSUPPORT,
+		                   "image %s: page size %u, %u pages a chunk, flags 0x%x: not supported by this "
+		                   "stasis; use the stasis that wrote it",
+		                   r->path, le32toh(head.page_size), le32toh(head.chunk_pages), le32toh(head.flags));
 	return 0;
 }
 
@@ -100,12 +110,13 @@ static bool reader_footer_fits(const struct img_reader *r)
 	const struct disk_footer *f = &r->foot;
 	uint64_t end = r->file_bytes - sizeof(*f);
 
-	return f->file_bytes == r->file_bytes && f->records_offset >= sizeof(struct disk_header) && f->records_offset % 8 == 0 &&
-	       f->records_offset <= end && f->records_bytes <= end - f->records_offset && f->records_bytes <= IMG_MAX_RECORDS_BYTES &&
-	       f->record_count <= f->records_bytes / sizeof(struct disk_record) &&
+	return f->file_bytes == r->file_bytes && f->records_offset >= sizeof(struct disk_header) &&
+	       f->records_offset % 8 == 0 && f->records_offset <= end && f->records_bytes <= end - f->records_offset &&
+	       f->records_bytes <= IMG_MAX_RECORDS_BYTES && f->record_count <= f->records_bytes / sizeof(struct disk_record) &&
 	       f->index_offset == f->records_offset + f->records_bytes && f->chunk_count <= IMG_MAX_CHUNKS &&
 	       f->extent_count <= IMG_MAX_EXTENTS &&
-	       end - f->index_offset == f->chunk_count * sizeof(struct disk_chunk) + f->extent_count * sizeof(struct disk_extent);
+	       end - f->index_offset ==
+	               f->chunk_count * sizeof(struct disk_chunk) + f->extent_count * sizeof(struct disk_extent);
 }
 
 static int reader_read_footer(struct img_reader *r)
@@ -114,14 +125,18 @@ static int reader_read_footer(struct img_reader *r)
 	struct disk_footer *f = &r->foot;
 
 	if (r->file_bytes < sizeof(struct disk_header) + sizeof(foot))
-		return report_fail(r->rep, -EBADMSG, "image %s: truncated: footer missing; the checkpoint was not completed or the copy is "
-				   "partial - copy it again", r->path);
+		return report_fail(r->rep, -EBADMSG,
+		                   "image %s: truncated: footer missing; the checkpoint was not completed or the copy is "
+		                   "partial - copy it again",
+		                   r->path);
 	int err = reader_pread(r, &foot, sizeof(foot), r->file_bytes - sizeof(foot));
 	if (err)
 		return err;
 	if (memcmp(foot.magic, IMG_FOOTER_MAGIC, sizeof(foot.magic)))
-		return report_fail(r->rep, -EBADMSG, "image %s: truncated: footer missing; the checkpoint was not completed or the copy is "
-				   "partial - copy it again", r->path);
+		return report_fail(r->rep, -EBADMSG,
+		                   "image %s: truncated: footer missing; the checkpoint was not completed or the copy is "
+		                   "partial - copy it again",
+		                   r->path);
 	if (le64toh(foot.checksum) != XXH3_64bits(&foot, offsetof(struct disk_footer, checksum)))
 		return reader_damaged(r, "footer checksum differs");
 	*f = foot;
@@ -172,7 +187,8 @@ static int reader_records_upto(struct img_reader *r, uint64_t need, size_t *have
 }
 
 /* The record at `at` of the section: its place noted, its checksum compared and added to the content id. */
-static int reader_add_record(struct img_reader *r, uint64_t at, size_t *have, size_t *room, XXH3_state_t *content, uint64_t *ret_next)
+static int reader_add_record(struct img_reader *r, uint64_t at, size_t *have, size_t *room, XXH3_state_t *content,
+                             uint64_t *ret_next)
 {
 	struct disk_record head;
 	uint64_t size = r->foot.records_bytes;
@@ -222,7 +238,8 @@ static bool reader_chunk_fits(const struct img_reader *r, const struct disk_chun
 	if (it->file_offset < *floor || it->file_offset > r->foot.records_offset ||
 	    it->stored_bytes > r->foot.records_offset - it->file_offset)
 		return false;
-	if (!it->stored_bytes || !it->raw_bytes || it->raw_bytes % IMG_PAGE_SIZE || it->raw_bytes > IMG_CHUNK_BYTES || it->reserved)
+	if (!it->stored_bytes || !it->raw_bytes || it->raw_bytes % IMG_PAGE_SIZE || it->raw_bytes > IMG_CHUNK_BYTES ||
+	    it->reserved)
 		return false;
 	*floor = it->file_offset + it->stored_bytes;
 	if (it->codec == IMG_CODEC_NONE)
@@ -238,8 +255,8 @@ static bool reader_extent_fits(const struct img_reader *r, const struct disk_ext
 
 	if (!size || it->offset % IMG_PAGE_SIZE || size > UINT64_MAX - it->offset)
 		return false;
-	if (last && (it->space < last->space || (it->space == last->space && it->offset < last->offset +
-						 (uint64_t)last->n_pages * IMG_PAGE_SIZE)))
+	if (last && (it->space < last->space ||
+	             (it->space == last->space && it->offset < last->offset + (uint64_t)last->n_pages * IMG_PAGE_SIZE)))
 		return false;
 	if (it->chunk == IMG_NO_CHUNK)
 		return it->chunk_page == 0;
@@ -249,7 +266,8 @@ static bool reader_extent_fits(const struct img_reader *r, const struct disk_ext
 	return it->chunk_page < chunk_pages && it->n_pages <= chunk_pages - it->chunk_page;
 }
 
-static int reader_add_chunks(struct img_reader *r, const char *piece, size_t n, size_t *room, uint64_t *floor, XXH3_state_t *content)
+static int reader_add_chunks(struct img_reader *r, const char *piece, size_t n, size_t *room, uint64_t *floor,
+                             XXH3_state_t *content)
 {
 	if (reader_grow((void **)&r->chunks, r->n_chunks, n, r->foot.chunk_count, room, sizeof(*r->chunks)))
 		return report_fail(r->rep, -ENOMEM, "image %s: out of memory for its index", r->path);
@@ -258,10 +276,11 @@ static int reader_add_chunks(struct img_reader *r, const char *piece, size_t n, 
 		memcpy(&it, piece + i * sizeof(it), sizeof(it));
 		XXH3_128bits_update(content, &it.checksum, sizeof(it.checksum));
 		it = (struct disk_chunk){ le64toh(it.file_offset), le32toh(it.stored_bytes), le32toh(it.raw_bytes),
-					  le32toh(it.codec), le32toh(it.reserved), le64toh(it.checksum) };
+			                  le32toh(it.codec),       le32toh(it.reserved),     le64toh(it.checksum) };
 		if (!reader_chunk_fits(r, &it, floor))
 			return reader_damaged(r, "an entry of the chunk table is out of range");
-		r->chunks[r->n_chunks++] = (struct img_chunk){ it.file_offset, it.stored_bytes, it.raw_bytes, it.codec, it.checksum };
+		r->chunks[r->n_chunks++] =
+		        (struct img_chunk){ it.file_offset, it.stored_bytes, it.raw_bytes, it.codec, it.checksum };
 	}
 	return 0;
 }
@@ -275,11 +294,11 @@ static int reader_add_extents(struct img_reader *r, const char *piece, size_t n,
 		struct disk_extent it;
 		memcpy(&it, piece + i * sizeof(it), sizeof(it));
 		it = (struct disk_extent){ le32toh(it.space), le32toh(it.n_pages), le64toh(it.offset), le32toh(it.chunk),
-					   le32toh(it.chunk_page) };
+			                   le32toh(it.chunk_page) };
 		if (!reader_extent_fits(r, &it))
 			return reader_damaged(r, "an entry of the extent table is out of range or out of order");
-		r->extents[r->n_extents++] = (struct img_extent){ it.space, it.offset, it.n_pages, it.chunk == IMG_NO_CHUNK, it.chunk,
-								  it.chunk_page };
+		r->extents[r->n_extents++] = (struct img_extent){ it.space, it.offset,    it.n_pages, it.chunk == IMG_NO_CHUNK,
+			                                          it.chunk, it.chunk_page };
 	}
 	return 0;
 }

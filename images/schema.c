@@ -171,7 +171,7 @@ static const struct img_field *schema_find(const struct img_schema *schema, uint
 
 /* One field at `data`; its name (for what is said) when it is known. `seen` has one flag per field of the schema. */
 static int schema_decode_field(const struct img_schema *schema, const char *data, size_t size, void *value, bool *seen,
-			       size_t *ret_used, const char **ret_name, const char **ret_why)
+                               size_t *ret_used, const char **ret_name, const char **ret_why)
 {
 	struct disk_field head;
 	size_t i;
@@ -202,11 +202,12 @@ static int schema_decode_field(const struct img_schema *schema, const char *data
 		return -EBADMSG;
 	*ret_why = "has a value out of range";
 	void *p = (char *)value + field->offset;
-	return width ? schema_decode_number(field, data + sizeof(head), p) : schema_decode_blob(field, data + sizeof(head), n, p);
+	return width ? schema_decode_number(field, data + sizeof(head), p)
+	             : schema_decode_blob(field, data + sizeof(head), n, p);
 }
 
-int img_schema_decode_at(const struct img_schema *schema, const void *data, size_t size, struct reporter *rep, const char *where,
-			 void *ret_value)
+int img_schema_decode_at(const struct img_schema *schema, const void *data, size_t size, struct reporter *rep,
+                         const char *where, void *ret_value)
 {
 	AUTO_FREE bool *seen = calloc(schema->n_fields + 1, sizeof(*seen));
 	const char *at = data, *name = "", *why = "";
@@ -231,8 +232,8 @@ int img_schema_decode_at(const struct img_schema *schema, const void *data, size
 	img_schema_clear(schema, ret_value);
 	if (err == -ENOMEM)
 		return report_fail(rep, err, "%srecord \"%s\": out of memory", where, schema->name);
-	return report_fail(rep, err, "%srecord \"%s\": field \"%s\": %s; the image is damaged or was made by other software", where,
-			   schema->name, name, why);
+	return report_fail(rep, err, "%srecord \"%s\": field \"%s\": %s; the image is damaged or was made by other software",
+	                   where, schema->name, name, why);
 }
 
 int img_schema_decode(const struct img_schema *schema, const void *data, size_t size, struct reporter *rep, void *ret_value)

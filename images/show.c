@@ -73,13 +73,15 @@ static const struct img_schema *show_schema(const struct img_schema *const *sche
 	return NULL;
 }
 
-static int show_decode(const struct img_reader *r, const struct img_schema *schema, const struct img_raw_record *raw, void **ret)
+static int show_decode(const struct img_reader *r, const struct img_schema *schema, const struct img_raw_record *raw,
+                       void **ret)
 {
 	AUTO_FREE char *where = NULL;
 	AUTO_FREE void *value = malloc(schema->size);
 
 	if (!value || asprintf(&where, "image %s: ", img_reader_path(r)) < 0)
-		return report_fail(img_reader_reporter(r), -ENOMEM, "image %s: out of memory for its description", img_reader_path(r));
+		return report_fail(img_reader_reporter(r), -ENOMEM, "image %s: out of memory for its description",
+		                   img_reader_path(r));
 	int err = img_schema_decode_at(schema, raw->data, raw->size, img_reader_reporter(r), where, value);
 	if (!err)
 		*ret = STEAL_PTR(value);
@@ -101,7 +103,7 @@ static uint64_t show_number(const struct img_field *field, const void *p)
 	case IMG_U32:
 		return *(const uint32_t *)p;
 	case IMG_I32:
-		return (uint64_t)(int64_t)*(const int32_t *)p;
+		return (uint64_t)(int64_t)(*(const int32_t *)p);
 	default:
 		return *(const uint64_t *)p;
 	}
@@ -169,13 +171,14 @@ static void show_text_field(const struct img_field *field, const void *value, FI
 		show_text_number(field, p, out);
 }
 
-static int show_text_record(const struct img_reader *r, const struct img_schema *schema, const struct img_raw_record *raw, FILE *out)
+static int show_text_record(const struct img_reader *r, const struct img_schema *schema, const struct img_raw_record *raw,
+                            FILE *out)
 {
 	void *value;
 
 	if (!schema) {
 		fprintf(out, "\"%s\" version %u: %zu bytes%s\n", raw->tag, raw->version, raw->size,
-			raw->flags & IMG_MUST_UNDERSTAND ? ", needed for a restart but not known here" : "");
+		        raw->flags & IMG_MUST_UNDERSTAND ? ", needed for a restart but not known here" : "");
 		return 0;
 	}
 	int err = show_decode(r, schema, raw, &value);
@@ -202,16 +205,16 @@ static void show_text_summary(const struct img_reader *r, FILE *out)
 	fputs("image:      ", out);
 	show_text_string(img_reader_path(r), out);
 	fprintf(out, "\ncontent id: %s\nformat:     version %u\nsize:       %.1f MiB (%" PRIu64 " bytes)\n", id, IMG_VERSION,
-		(double)totals.file_bytes / (1 << 20), totals.file_bytes);
+	        (double)totals.file_bytes / (1 << 20), totals.file_bytes);
 	fprintf(out, "pages:      %.1f MiB in %zu chunks, stored in %.1f MiB", (double)totals.raw_bytes / (1 << 20),
-		img_reader_chunk_count(r), (double)totals.stored_bytes / (1 << 20));
+	        img_reader_chunk_count(r), (double)totals.stored_bytes / (1 << 20));
 	for (size_t i = 0; i < ARRAY_SIZE(show_codecs); i++)
 		if (totals.chunks[i])
 			fprintf(out, ", %zu %s", totals.chunks[i], show_codecs[i]);
 	putc('\n', out);
 	while (show_next_space(r, &at, &space))
-		fprintf(out, "space %u: %" PRIu64 " pages, %" PRIu64 " zero pages, in %" PRIu64 " runs\n", space.space, space.data_pages,
-			space.zero_pages, space.extents);
+		fprintf(out, "space %u: %" PRIu64 " pages, %" PRIu64 " zero pages, in %" PRIu64 " runs\n", space.space,
+		        space.data_pages, space.zero_pages, space.extents);
 	fprintf(out, "records:    %zu\n\n", img_reader_record_count(r));
 }
 
@@ -227,7 +230,7 @@ int img_show_text(const struct img_reader *r, const struct img_schema *const *sc
 	}
 	if (fflush(out) || ferror(out))
 		return report_fail(img_reader_reporter(r), -EIO, "image %s: its description could not be written to the output",
-				   img_reader_path(r));
+		                   img_reader_path(r));
 	return 0;
 }
 
@@ -295,7 +298,7 @@ static int show_json_set(json_t *object, const char *key, json_t *value)
 }
 
 static int show_json_known(const struct img_reader *r, const struct img_schema *schema, const struct img_raw_record *raw,
-			   json_t *object)
+                           json_t *object)
 {
 	void *value;
 	int err = show_decode(r, schema, raw, &value);
@@ -316,7 +319,7 @@ static int show_json_known(const struct img_reader *r, const struct img_schema *
 }
 
 static int show_json_record(const struct img_reader *r, const struct img_schema *schema, const struct img_raw_record *raw,
-			    json_t *records)
+                            json_t *records)
 {
 	json_t *object = json_object();
 	int err = object ? show_json_set(object, "tag", json_string(raw->tag)) : -ENOMEM;
@@ -344,8 +347,8 @@ static json_t *show_json_spaces(const struct img_reader *r)
 
 	while (array && show_next_space(r, &at, &it))
 		json_array_append_new(array, json_pack("{s:I, s:I, s:I, s:I}", "space", (json_int_t)it.space, "data_pages",
-						       (json_int_t)it.data_pages, "zero_pages", (json_int_t)it.zero_pages, "extents",
-						       (json_int_t)it.extents));
+		                                       (json_int_t)it.data_pages, "zero_pages", (json_int_t)it.zero_pages,
+		                                       "extents", (json_int_t)it.extents));
 	return array;
 }
 
@@ -361,10 +364,10 @@ static json_t *show_json_summary(const struct img_reader *r)
 		if (totals.chunks[i])
 			json_object_set_new(codecs, show_codecs[i], json_integer((json_int_t)totals.chunks[i]));
 	return json_pack("{s:o, s:s, s:i, s:I, s:i, s:I, s:I, s:I, s:o, s:o}", "path", show_json_string(img_reader_path(r)),
-			 "content_id", id, "format_version", (int)IMG_VERSION, "file_bytes", (json_int_t)totals.file_bytes, "page_size",
-			 (int)IMG_PAGE_SIZE, "chunks", (json_int_t)img_reader_chunk_count(r), "stored_bytes",
-			 (json_int_t)totals.stored_bytes, "page_bytes", (json_int_t)totals.raw_bytes, "codecs", codecs, "spaces",
-			 show_json_spaces(r));
+	                 "content_id", id, "format_version", (int)IMG_VERSION, "file_bytes", (json_int_t)totals.file_bytes,
+	                 "page_size", (int)IMG_PAGE_SIZE, "chunks", (json_int_t)img_reader_chunk_count(r), "stored_bytes",
+	                 (json_int_t)totals.stored_bytes, "page_bytes", (json_int_t)totals.raw_bytes, "codecs", codecs,
+	                 "spaces", show_json_spaces(r));
 }
 
 int img_show_json(const struct img_reader *r, const struct img_schema *const *schemas, size_t n_schemas, json_t **ret_json)
@@ -379,7 +382,8 @@ int img_show_json(const struct img_reader *r, const struct img_schema *const *sc
 		err = -ENOMEM;
 	json_decref(records);
 	if (err == -ENOMEM)
-		return report_fail(img_reader_reporter(r), err, "image %s: out of memory for its description", img_reader_path(r));
+		return report_fail(img_reader_reporter(r), err, "image %s: out of memory for its description",
+		                   img_reader_path(r));
 	if (!err)
 		*ret_json = root;
 	return err;

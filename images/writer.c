@@ -16,16 +16,16 @@
 #include "place.h"
 #include "pool.h"
 
-#define WRITER_BATCH 4096                     /* index entries encoded at a time */
-#define WRITER_BEHIND (UINT64_C(32) << 20)    /* bytes after which the kernel is told to begin writing to the disk */
+#define WRITER_BATCH 4096                  /* index entries encoded at a time */
+#define WRITER_BEHIND (UINT64_C(32) << 20) /* bytes after which the kernel is told to begin writing to the disk */
 
 struct img_writer {
 	struct reporter *rep;
 	struct img_writer_options options;
 	struct place place;
-	struct pool *pool; /* NULL until the first pages */
-	uint64_t at;       /* end of the file so far */
-	uint64_t pushed;   /* up to here the kernel has been asked to write to the disk */
+	struct pool *pool;             /* NULL until the first pages */
+	uint64_t at;                   /* end of the file so far */
+	uint64_t pushed;               /* up to here the kernel has been asked to write to the disk */
 	VEC(struct disk_chunk) chunks; /* in the order of the file; in this machine's byte order, as are the extents */
 	VEC(struct disk_extent) extents;
 	uint32_t filling;       /* number of the chunk that is being filled */
@@ -34,7 +34,7 @@ struct img_writer {
 	size_t records_size, records_room;
 	uint64_t n_records;
 	struct img_writer_stats stats;
-	int err;        /* the first failure; the writer is then of no more use */
+	int err; /* the first failure; the writer is then of no more use */
 	bool committed;
 };
 
@@ -44,22 +44,28 @@ static int writer_full(struct img_writer *w, int err)
 	uint64_t needed = (w->at + w->records_size) >> 20, free_bytes = 0;
 
 	if (err == -EDQUOT)
-		return report_fail(w->rep, err, "image %s: quota exceeded in directory %s after %llu MiB; free some space or choose another "
-				   "directory", w->place.path, w->place.dir, (unsigned long long)needed);
+		return report_fail(w->rep, err,
+		                   "image %s: quota exceeded in directory %s after %llu MiB; free some space or choose another "
+		                   "directory",
+		                   w->place.path, w->place.dir, (unsigned long long)needed);
 	if (err == -EFBIG)
-		return report_fail(w->rep, err, "image %s: the file may not grow beyond %llu MiB; raise the limit (ulimit -f) or choose "
-				   "another file system", w->place.path, (unsigned long long)needed);
+		return report_fail(w->rep, err,
+		                   "image %s: the file may not grow beyond %llu MiB; raise the limit (ulimit -f) or choose "
+		                   "another file system",
+		                   w->place.path, (unsigned long long)needed);
 	if (!fstatvfs(w->place.fd, &vfs))
 		free_bytes = (uint64_t)vfs.f_bavail * vfs.f_frsize;
-	return report_fail(w->rep, err, "image %s: no space left in directory %s; it needs more than %llu MiB (%llu MiB are written, %llu "
-			   "KiB are free); free some space or choose another directory", w->place.path, w->place.dir,
-			   (unsigned long long)needed, (unsigned long long)(w->at >> 20), (unsigned long long)(free_bytes >> 10));
+	return report_fail(w->rep, err,
+	                   "image %s: no space left in directory %s; it needs more than %llu MiB (%llu MiB are written, %llu "
+	                   "KiB are free); free some space or choose another directory",
+	                   w->place.path, w->place.dir, (unsigned long long)needed, (unsigned long long)(w->at >> 20),
+	                   (unsigned long long)(free_bytes >> 10));
 }
 
 static int writer_no_memory(struct img_writer *w)
 {
-	return report_fail(w->rep, -ENOMEM, "image %s: out of memory while it was being written; free some memory and try again",
-			   w->place.path);
+	return report_fail(w->rep, -ENOMEM,
+	                   "image %s: out of memory while it was being written; free some memory and try again", w->place.path);
 }
 
 /* Appends bytes to the file. */
@@ -73,9 +79,11 @@ static int writer_put(struct img_writer *w, const void *data, size_t size)
 	if (err == -ENOSPC || err == -EDQUOT || err == -EFBIG)
 		return writer_full(w, err);
 	if (err)
-		return report_fail(w->rep, err, "image %s: writing failed: %s; choose another directory", w->place.path, strerror(-err));
+		return report_fail(w->rep, err, "image %s: writing failed: %s; choose another directory", w->place.path,
+		                   strerror(-err));
 	w->at += size;
-	/* Have the disk work while pages are packed, so that the fsync of the commit is short. It only asks, so failure is nothing. */
+	/* Have the disk work while pages are packed, so that the fsync of the commit is short. It only asks, so failure is
+	 * nothing. */
 	if (w->at - w->pushed >= WRITER_BEHIND) {
 		sync_file_range(w->place.fd, (off_t)w->pushed, (off_t)(w->at - w->pushed), SYNC_FILE_RANGE_WRITE);
 		w->pushed = w->at;
@@ -132,12 +140,15 @@ static int writer_failed(struct img_writer *w, int err)
 
 static int writer_add_record(struct img_writer *w, const struct img_schema *schema, const void *data, size_t size)
 {
-	struct disk_record head = { .version = htole16(schema->version), .flags = htole16(schema->flags), .length = htole64(size) };
+	struct disk_record head = { .version = htole16(schema->version),
+		                    .flags = htole16(schema->flags),
+		                    .length = htole64(size) };
 	size_t need = w->records_size + sizeof(head) + size;
 
 	if (need > IMG_MAX_RECORDS_BYTES)
-		return report_fail(w->rep, -EFBIG, "image %s: record \"%s\": more than %llu MiB of records; this target is too large",
-				   w->place.path, schema->name, (unsigned long long)(IMG_MAX_RECORDS_BYTES >> 20));
+		return report_fail(w->rep, -EFBIG,
+		                   "image %s: record \"%s\": more than %llu MiB of records; this target is too large",
+		                   w->place.path, schema->name, (unsigned long long)(IMG_MAX_RECORDS_BYTES >> 20));
 	if (need > w->records_room) {
 		size_t room = w->records_room * 2 > need ? w->records_room * 2 : need + 4096;
 		char *more = realloc(w->records, room);
@@ -168,15 +179,17 @@ int img_writer_record(struct img_writer *w, const struct img_schema *schema, con
 	if (err == -ENOMEM)
 		err = writer_no_memory(w);
 	else if (err)
-		err = report_fail(w->rep, err, "image %s: record \"%s\": a required field is missing or a field is too large; this is an "
-				  "error in stasis", w->place.path, schema->name);
+		err = report_fail(w->rep, err,
+		                  "image %s: record \"%s\": a required field is missing or a field is too large; this is an "
+		                  "error in stasis",
+		                  w->place.path, schema->name);
 	else
 		err = writer_add_record(w, schema, data, size);
 	return writer_failed(w, err);
 }
 
 static int writer_put_chunk(struct img_writer *w, const void *stored, size_t stored_size, size_t raw_size, enum img_codec codec,
-			    uint64_t checksum)
+                            uint64_t checksum)
 {
 	if (codec == IMG_CODEC_NONE)
 		writer_align(w, IMG_PAGE_SIZE);
@@ -331,8 +344,9 @@ static int writer_check_pages(struct img_writer *w, uint64_t offset, size_t size
 	if (report_cancelled(w->rep))
 		return report_fail(w->rep, -ECANCELED, "image %s: cancelled; nothing was written", w->place.path);
 	if (offset % IMG_PAGE_SIZE || size % IMG_PAGE_SIZE || size > UINT64_MAX - offset)
-		return report_fail(w->rep, -EINVAL, "image %s: pages at 0x%llx, 0x%zx bytes: not whole pages; this is an error in stasis",
-				   w->place.path, (unsigned long long)offset, size);
+		return report_fail(w->rep, -EINVAL,
+		                   "image %s: pages at 0x%llx, 0x%zx bytes: not whole pages; this is an error in stasis",
+		                   w->place.path, (unsigned long long)offset, size);
 	return w->pool || !pool_create(w->options.codec, w->options.level, &w->pool) ? 0 : writer_no_memory(w);
 }
 
@@ -390,8 +404,10 @@ static int writer_sort_extents(struct img_writer *w)
 	for (size_t i = 1; i < w->extents.n; i++) {
 		const struct disk_extent *a = &w->extents.items[i - 1], *b = &w->extents.items[i];
 		if (a->space == b->space && b->offset - a->offset < (uint64_t)a->n_pages * IMG_PAGE_SIZE)
-			return report_fail(w->rep, -EINVAL, "image %s: the page at 0x%llx of space %u was written twice; this is an error in "
-					   "stasis", w->place.path, (unsigned long long)b->offset, b->space);
+			return report_fail(w->rep, -EINVAL,
+			                   "image %s: the page at 0x%llx of space %u was written twice; this is an error in "
+			                   "stasis",
+			                   w->place.path, (unsigned long long)b->offset, b->space);
 	}
 	return 0;
 }
@@ -409,8 +425,12 @@ static int writer_put_chunk_table(struct img_writer *w, const struct writer_sums
 	for (size_t i = 0, n; !err && i < w->chunks.n; i += n) {
 		for (n = 0; n < WRITER_BATCH && i + n < w->chunks.n; n++) {
 			const struct disk_chunk *it = &w->chunks.items[i + n];
-			batch[n] = (struct disk_chunk){ htole64(it->file_offset), htole32(it->stored_bytes), htole32(it->raw_bytes),
-							htole32(it->codec), 0, htole64(it->checksum) };
+			batch[n] = (struct disk_chunk){ htole64(it->file_offset),
+				                        htole32(it->stored_bytes),
+				                        htole32(it->raw_bytes),
+				                        htole32(it->codec),
+				                        0,
+				                        htole64(it->checksum) };
 			XXH3_128bits_update(sums->content, &batch[n].checksum, sizeof(batch[n].checksum));
 		}
 		XXH3_64bits_update(sums->index, batch, n * sizeof(*batch));
@@ -428,7 +448,7 @@ static int writer_put_extent_table(struct img_writer *w, const struct writer_sum
 		for (n = 0; n < WRITER_BATCH && i + n < w->extents.n; n++) {
 			const struct disk_extent *it = &w->extents.items[i + n];
 			batch[n] = (struct disk_extent){ htole32(it->space), htole32(it->n_pages), htole64(it->offset),
-							 htole32(it->chunk), htole32(it->chunk_page) };
+				                         htole32(it->chunk), htole32(it->chunk_page) };
 		}
 		XXH3_128bits_update(sums->content, batch, n * sizeof(*batch));
 		XXH3_64bits_update(sums->index, batch, n * sizeof(*batch));

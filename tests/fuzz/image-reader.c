@@ -31,9 +31,9 @@ struct thing {
 };
 static const struct img_field thing_fields[] = {
 	IMG_FIELD_REQUIRED(1, thing, u32, IMG_U32, IMG_DEC), IMG_FIELD(2, thing, i32, IMG_I32, IMG_OCT),
-	IMG_FIELD(3, thing, u64, IMG_U64, IMG_HEX),	     IMG_FIELD(4, thing, i64, IMG_I64, IMG_DEC),
-	IMG_FIELD(5, thing, yes, IMG_BOOL, IMG_DEC),	     IMG_FIELD(6, thing, text, IMG_STR, IMG_DEC),
-	IMG_FIELD(7, thing, path, IMG_STR, IMG_DEC),	     IMG_FIELD(8, thing, bytes, IMG_BYTES, IMG_DEC),
+	IMG_FIELD(3, thing, u64, IMG_U64, IMG_HEX),          IMG_FIELD(4, thing, i64, IMG_I64, IMG_DEC),
+	IMG_FIELD(5, thing, yes, IMG_BOOL, IMG_DEC),         IMG_FIELD(6, thing, text, IMG_STR, IMG_DEC),
+	IMG_FIELD(7, thing, path, IMG_STR, IMG_DEC),         IMG_FIELD(8, thing, bytes, IMG_BYTES, IMG_DEC),
 };
 static const struct img_schema thing_schema = IMG_SCHEMA("THNG", 3, IMG_MUST_UNDERSTAND, "thing", thing, thing_fields);
 static const struct img_schema *const schemas[] = { &thing_schema };
@@ -66,7 +66,8 @@ static void write_seed(const char *dir, enum img_codec codec)
 	for (it.u32 = 0; it.u32 < 4; it.u32++)
 		require(!img_writer_record(w, &thing_schema, &it));
 	for (uint32_t space = 0; space < 3; space++)
-		require(!img_writer_pages(w, space, space * 0x10000, pages, (codec ? 5 : 1) * IMG_PAGE_SIZE, false) && !img_writer_flush(w));
+		require(!img_writer_pages(w, space, space * 0x10000, pages, (codec ? 5 : 1) * IMG_PAGE_SIZE, false) &&
+		        !img_writer_flush(w));
 	require(!img_writer_commit(w));
 	img_writer_destroy(w);
 	char *data = NULL;

@@ -104,10 +104,26 @@ static void mutate_number(uint8_t *image, size_t from, size_t size, size_t file_
 		return;
 	uint8_t *p = image + from + mutate_below(state, size / width) * width;
 	memcpy(&value, p, width);
-	const uint64_t values[] = { 0,		 1,		    value + 1,	 value - 1,	  value * 2,
-				    value / 2,	 UINT64_MAX,	    UINT32_MAX,	 INT32_MAX,	  (uint64_t)INT64_MAX + 1,
-				    INT64_MAX,	 UINT64_C(1) << 32, file_size,	 file_size - 8,	  mutate_random(state),
-				    value + 8,	 value - 8,	    value + 4096, value ^ 0x8000, value + 0x100 };
+	const uint64_t values[] = { 0,
+		                    1,
+		                    value + 1,
+		                    value - 1,
+		                    value * 2,
+		                    value / 2,
+		                    UINT64_MAX,
+		                    UINT32_MAX,
+		                    INT32_MAX,
+		                    (uint64_t)INT64_MAX + 1,
+		                    INT64_MAX,
+		                    UINT64_C(1) << 32,
+		                    file_size,
+		                    file_size - 8,
+		                    mutate_random(state),
+		                    value + 8,
+		                    value - 8,
+		                    value + 4096,
+		                    value ^ 0x8000,
+		                    value + 0x100 };
 	value = values[mutate_below(state, sizeof(values) / sizeof(values[0]))];
 	memcpy(p, &value, width);
 }
@@ -158,9 +174,18 @@ static void mutate_record(uint8_t *image, const struct layout *at, uint64_t *sta
 
 size_t mutate_image(uint8_t *image, size_t size, size_t room, uint64_t *state, const char **ret_what)
 {
-	static const char *const names[] = { "bits flipped", "bits flipped in records or index", "bytes set", "cut off", "bytes lost or added",
-					     "blocks swapped", "number in the header", "number in the footer", "number in the chunk table",
-					     "number in the extent table", "table entry copied", "number in a record" };
+	static const char *const names[] = { "bits flipped",
+		                             "bits flipped in records or index",
+		                             "bytes set",
+		                             "cut off",
+		                             "bytes lost or added",
+		                             "blocks swapped",
+		                             "number in the header",
+		                             "number in the footer",
+		                             "number in the chunk table",
+		                             "number in the extent table",
+		                             "table entry copied",
+		                             "number in a record" };
 	struct layout at = mutate_layout(image, size);
 	size_t kind = mutate_below(state, sizeof(names) / sizeof(names[0]));
 

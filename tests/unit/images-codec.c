@@ -12,13 +12,22 @@ static void words_for_codecs(void **state)
 		const char *text;
 		enum img_codec codec;
 		int level;
-	} good[] = { { "none", IMG_CODEC_NONE, 0 }, { "zlib", IMG_CODEC_ZLIB, 0 }, { "zlib:1", IMG_CODEC_ZLIB, 1 },
+	} good[] = { { "none", IMG_CODEC_NONE, 0 },   { "zlib", IMG_CODEC_ZLIB, 0 }, { "zlib:1", IMG_CODEC_ZLIB, 1 },
 		     { "zlib:9", IMG_CODEC_ZLIB, 9 }, { "zstd", IMG_CODEC_ZSTD, 0 }, { "zstd:19", IMG_CODEC_ZSTD, 19 } };
 	static const struct {
 		const char *text, *said;
-	} bad[] = { { "", "not known" }, { "zst", "not known" }, { "zstdx", "not known" }, { "lz4", "not known" }, { ":3", "not known" },
-		    { "none:1", "takes no level" }, { "zlib:", "from 1 to 9" }, { "zlib:0", "from 1 to 9" }, { "zlib:10", "from 1 to 9" },
-		    { "zlib:-1", "from 1 to 9" }, { "zlib:3x", "from 1 to 9" }, { "zstd:99", "from 1 to" },
+	} bad[] = { { "", "not known" },
+		    { "zst", "not known" },
+		    { "zstdx", "not known" },
+		    { "lz4", "not known" },
+		    { ":3", "not known" },
+		    { "none:1", "takes no level" },
+		    { "zlib:", "from 1 to 9" },
+		    { "zlib:0", "from 1 to 9" },
+		    { "zlib:10", "from 1 to 9" },
+		    { "zlib:-1", "from 1 to 9" },
+		    { "zlib:3x", "from 1 to 9" },
+		    { "zstd:99", "from 1 to" },
 		    { "zstd:99999999999999999999", "from 1 to" } };
 	enum img_codec codec;
 	int level;
@@ -44,7 +53,8 @@ static uint64_t write_chunks(struct fixture *f, enum img_codec codec, int level,
 	AUTO_FREE char *pages = aligned_alloc(IMG_PAGE_SIZE, 3 * IMG_CHUNK_BYTES);
 
 	for (size_t i = 0; i < 3 * IMG_CHUNK_PAGES; i++)
-		sample_fill_page(pages + i * IMG_PAGE_SIZE, 0, i, noise || i / IMG_CHUNK_PAGES == 1 ? SAMPLE_NOISE : SAMPLE_TEXT);
+		sample_fill_page(pages + i * IMG_PAGE_SIZE, 0, i,
+		                 noise || i / IMG_CHUNK_PAGES == 1 ? SAMPLE_NOISE : SAMPLE_TEXT);
 	assert_int_equal(img_writer_create(&f->rep, f->path, &options, &w), 0);
 	assert_int_equal(img_writer_pages(w, 0, 0, pages, 3 * IMG_CHUNK_BYTES, true), 0);
 	assert_int_equal(img_writer_commit(w), 0);

@@ -310,7 +310,8 @@ static void a_page_written_twice_is_found(void **state)
 		struct img_writer *w = NULL;
 		assert_int_equal(begin(f, IMG_CODEC_ZSTD, false, &w), 0);
 		assert_int_equal(img_writer_pages(w, 4, 0, pages, 16 * IMG_PAGE_SIZE, false), 0);
-		assert_int_equal(img_writer_pages(w, 3, 0x3000, pages, 16 * IMG_PAGE_SIZE, false), 0); /* another space is no matter */
+		assert_int_equal(img_writer_pages(w, 3, 0x3000, pages, 16 * IMG_PAGE_SIZE, false),
+		                 0); /* another space is no matter */
 		assert_int_equal(img_writer_pages(w, 4, second[i].offset, pages, second[i].pages * IMG_PAGE_SIZE, false), 0);
 		assert_int_equal(img_writer_commit(w), -EINVAL);
 		fixture_assert_said(f, "of space 4 was written twice");
@@ -327,7 +328,8 @@ static int write_beyond_the_limit(struct fixture *f)
 	signal(SIGXFSZ, SIG_IGN);
 	if (setrlimit(RLIMIT_FSIZE, &limit))
 		return 1;
-	if (write_image(f, IMG_CODEC_ZSTD, false) != -EFBIG || !strstr(f->last_error, "may not grow beyond") || f->n_errors != 1)
+	if (write_image(f, IMG_CODEC_ZSTD, false) != -EFBIG || !strstr(f->last_error, "may not grow beyond") ||
+	    f->n_errors != 1)
 		return 2;
 	return fixture_count_files(f->dir) != 0;
 }
@@ -373,7 +375,8 @@ static void on_a_full_disk_nothing_is_left(void **state)
 static void a_killed_writer_leaves_nothing(void **state)
 {
 	struct fixture *f = *state;
-	static const char *const points[] = { "image.write=hang", "image.fsync=hang", "image.rename=hang", "image.rename=kill" };
+	static const char *const points[] = { "image.write=hang", "image.fsync=hang", "image.rename=hang",
+		                              "image.rename=kill" };
 
 	for (size_t i = 0; i < ARRAY_SIZE(points); i++) {
 		int status = -1;
@@ -419,7 +422,8 @@ static int commit_and_count(struct fixture *f, size_t hidden)
 /* __O_TMPFILE without O_DIRECTORY: the bit that tells it from opening a directory. */
 static int without_nameless_files(struct fixture *f)
 {
-	return fixture_fail_syscall(SYS_openat, 2, O_TMPFILE & ~(unsigned)O_DIRECTORY, EOPNOTSUPP) ? 77 : commit_and_count(f, 1);
+	return fixture_fail_syscall(SYS_openat, 2, O_TMPFILE & ~(unsigned)O_DIRECTORY, EOPNOTSUPP) ? 77
+	                                                                                           : commit_and_count(f, 1);
 }
 
 static int without_exclusive_rename(struct fixture *f)

@@ -116,7 +116,7 @@ static void any_flipped_byte_with_right_checksums_does_no_harm(void **state)
 		AUTO_FREE uint8_t *image = fixture_read_file(f->path, &size);
 		AUTO_FREE uint8_t *copy = malloc(size);
 		/* The page data itself is tried at some places only; all that surrounds it at every byte. */
-		for (size_t i = 0; i < size; i += i > 80 && i < size - 1500 ? 61 : 1) {
+		for (size_t i = 0; i < size; i += (i <= 80 || i >= size - 1500) ? 1 : 61) {
 			memcpy(copy, image, size);
 			copy[i] ^= (uint8_t)(1u << (i % 8));
 			reseal_image(copy, size);
@@ -143,8 +143,10 @@ struct hostile {
 	const char *said;
 };
 
-#define SET(part, type, i, member, value, said) \
-	{ part, i, offsetof(struct type, member), sizeof(((struct type *)NULL)->member), value, said }
+#define SET(part, type, i, member, value, said)                                                            \
+	{                                                                                                  \
+		part, i, offsetof(struct type, member), sizeof(((struct type *)NULL)->member), value, said \
+	}
 
 /* The raw sample image has two chunks of three pages, at 4096 and 16384, and five extents: space 1 at 0 (two pages), 0x2000
  * (zero) and 0x3000, space 5 at 0x10000 (two pages) and 0x13000. */
@@ -167,7 +169,8 @@ static const struct hostile hostiles[] = {
 	SET(FOOTER, disk_footer, 0, record_count, 0, "left over in the record section"),
 	SET(FOOTER, disk_footer, 0, index_offset, UINT64_MAX, "footer does not fit"),
 	SET(FOOTER, disk_footer, 0, chunk_count, UINT64_MAX, "footer does not fit"),
-	SET(FOOTER, disk_footer, 0, chunk_count, UINT64_C(1) << 59 | 2, "footer does not fit"), /* times 32 this is 2 chunks again */
+	SET(FOOTER, disk_footer, 0, chunk_count, UINT64_C(1) << 59 | 2,
+	    "footer does not fit"), /* times 32 this is 2 chunks again */
 	SET(FOOTER, disk_footer, 0, chunk_count, 3, "footer does not fit"),
 	SET(FOOTER, disk_footer, 0, extent_count, UINT64_MAX, "footer does not fit"),
 	SET(FOOTER, disk_footer, 0, extent_count, UINT64_C(1) << 61 | 5, "footer does not fit"),
@@ -219,7 +222,8 @@ static uint8_t *part_of(uint8_t *image, size_t size, enum part part, size_t i)
 	case CHUNK:
 		return image + foot.index_offset + i * sizeof(struct disk_chunk);
 	case EXTENT:
-		return image + foot.index_offset + foot.chunk_count * sizeof(struct disk_chunk) + i * sizeof(struct disk_extent);
+		return image + foot.index_offset + foot.chunk_count * sizeof(struct disk_chunk) +
+		       i * sizeof(struct disk_extent);
 	default:
 		image += foot.records_offset;
 		for (; i; i--) {
@@ -481,7 +485,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(cut_at_any_byte_it_is_refused, fixture_setup, fixture_teardown),
 		cmocka_unit_test_setup_teardown(a_byte_too_many_is_refused, fixture_setup, fixture_teardown),
 		cmocka_unit_test_setup_teardown(any_flipped_byte_is_refused_or_harmless, fixture_setup, fixture_teardown),
-		cmocka_unit_test_setup_teardown(any_flipped_byte_with_right_checksums_does_no_harm, fixture_setup, fixture_teardown),
+		cmocka_unit_test_setup_teardown(any_flipped_byte_with_right_checksums_does_no_harm, fixture_setup,
+		                                fixture_teardown),
 		cmocka_unit_test_setup_teardown(hostile_numbers_are_refused, fixture_setup, fixture_teardown),
 		cmocka_unit_test_setup_teardown(a_foreign_content_id_is_refused, fixture_setup, fixture_teardown),
 		cmocka_unit_test_setup_teardown(a_chunk_must_unpack_to_its_size, fixture_setup, fixture_teardown),

@@ -112,16 +112,11 @@ void fixture_assert_said(struct fixture *f, const char *text)
 }
 
 static const struct img_field sample_fields[] = {
-	IMG_FIELD_REQUIRED(1, sample, u32, IMG_U32, IMG_DEC),
-	IMG_FIELD(2, sample, i32, IMG_I32, IMG_DEC),
-	IMG_FIELD(3, sample, u64, IMG_U64, IMG_DEC),
-	IMG_FIELD(4, sample, i64, IMG_I64, IMG_DEC),
-	IMG_FIELD(5, sample, yes, IMG_BOOL, IMG_DEC),
-	IMG_FIELD(6, sample, text, IMG_STR, IMG_DEC),
-	IMG_FIELD(7, sample, absent, IMG_STR, IMG_DEC),
-	IMG_FIELD(8, sample, bytes, IMG_BYTES, IMG_DEC),
-	IMG_FIELD(9, sample, empty, IMG_BYTES, IMG_DEC),
-	IMG_FIELD(10, sample, mode, IMG_U32, IMG_OCT),
+	IMG_FIELD_REQUIRED(1, sample, u32, IMG_U32, IMG_DEC), IMG_FIELD(2, sample, i32, IMG_I32, IMG_DEC),
+	IMG_FIELD(3, sample, u64, IMG_U64, IMG_DEC),          IMG_FIELD(4, sample, i64, IMG_I64, IMG_DEC),
+	IMG_FIELD(5, sample, yes, IMG_BOOL, IMG_DEC),         IMG_FIELD(6, sample, text, IMG_STR, IMG_DEC),
+	IMG_FIELD(7, sample, absent, IMG_STR, IMG_DEC),       IMG_FIELD(8, sample, bytes, IMG_BYTES, IMG_DEC),
+	IMG_FIELD(9, sample, empty, IMG_BYTES, IMG_DEC),      IMG_FIELD(10, sample, mode, IMG_U32, IMG_OCT),
 	IMG_FIELD(11, sample, address, IMG_U64, IMG_HEX),
 };
 const struct img_schema sample_schema = IMG_SCHEMA("SMPL", 2, IMG_MUST_UNDERSTAND, "sample", sample, sample_fields);
@@ -173,7 +168,8 @@ uint8_t *fixture_read_file(const char *path, size_t *ret_size)
 
 void fixture_write_file(const char *path, const void *data, size_t size)
 {
-	/* Not O_TRUNC: ext4 writes a file that was truncated to nothing to the disk when it is closed, thousands of times here. */
+	/* Not O_TRUNC: ext4 writes a file that was truncated to nothing to the disk when it is closed, thousands of times here.
+	 */
 	AUTO_CLOSE int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
 
 	assert_true(fd >= 0);

@@ -182,7 +182,8 @@ static void zero_pages_cost_nothing(void **state)
 	img_writer_destroy(w);
 	assert_int_equal(stats.zero_bytes, 8 * size);
 	assert_int_equal(stats.page_bytes, 0);
-	assert_int_equal(stats.file_bytes, sizeof(struct disk_header) + sizeof(struct disk_extent) + sizeof(struct disk_footer));
+	assert_int_equal(stats.file_bytes,
+	                 sizeof(struct disk_header) + sizeof(struct disk_extent) + sizeof(struct disk_footer));
 	struct img_reader *r = NULL;
 	assert_int_equal(img_reader_open(&f->rep, f->path, &r), 0);
 	const struct img_extent *it = img_reader_all_extents(r, &n);
@@ -217,7 +218,9 @@ static void one_byte_makes_a_page(void **state)
 static void sparse_spaces_keep_their_holes(void **state)
 {
 	struct fixture *f = *state;
-	static const uint64_t offsets[] = { 0, 0x1000, 0x400000, 0x7ffffffff000, UINT64_C(0xffffffffff600000), UINT64_C(0xffffffffffffe000) };
+	static const uint64_t offsets[] = {
+		0, 0x1000, 0x400000, 0x7ffffffff000, UINT64_C(0xffffffffff600000), UINT64_C(0xffffffffffffe000)
+	};
 	struct img_writer *w = create(f, IMG_CODEC_ZSTD);
 	char page[IMG_PAGE_SIZE], got[IMG_PAGE_SIZE];
 	size_t n;
@@ -228,7 +231,8 @@ static void sparse_spaces_keep_their_holes(void **state)
 	}
 	struct img_reader *r = commit_and_open(f, w);
 	assert_non_null(img_reader_extents(r, 2, &n));
-	assert_int_equal(n, ARRAY_SIZE(offsets)); /* back to front, so that neighbours in memory are not neighbours in the chunk */
+	assert_int_equal(n,
+	                 ARRAY_SIZE(offsets)); /* back to front, so that neighbours in memory are not neighbours in the chunk */
 	for (size_t i = 0; i < ARRAY_SIZE(offsets); i++) {
 		sample_fill_page(page, 2, i, SAMPLE_TEXT);
 		assert_int_equal(img_reader_read(r, 2, offsets[i], got, sizeof(got)), 0);

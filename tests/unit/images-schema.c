@@ -16,8 +16,15 @@ static void *encode(const struct img_schema *schema, const void *value, size_t *
 static void every_type_comes_back(void **state)
 {
 	struct fixture *f = *state;
-	struct sample in = { .u32 = UINT32_MAX, .i32 = INT32_MIN, .u64 = UINT64_MAX, .i64 = INT64_MIN, .yes = true, .text = (char *)"a\xff\n",
-			     .bytes = { (void *)"\0x\0", 3 }, .mode = 0755, .address = 1 };
+	struct sample in = { .u32 = UINT32_MAX,
+		             .i32 = INT32_MIN,
+		             .u64 = UINT64_MAX,
+		             .i64 = INT64_MIN,
+		             .yes = true,
+		             .text = (char *)"a\xff\n",
+		             .bytes = { (void *)"\0x\0", 3 },
+		             .mode = 0755,
+		             .address = 1 };
 	struct sample out;
 	size_t size;
 	AUTO_FREE void *data = encode(&sample_schema, &in, &size);
@@ -151,8 +158,8 @@ static void unknown_fields_are_skipped(void **state)
 static void the_encoding_is_the_documented_one(void **state)
 {
 	struct strict in = { .text = (char *)"ab", .bytes = { (void *)"12345678", 8 } };
-	static const uint8_t expected[] = { 1, 0, IMG_STR, 0, 2, 0, 0, 0, 'a', 'b', 0, 0, 0, 0, 0, 0,
-					    2, 0, IMG_BYTES, 0, 8, 0, 0, 0, '1', '2', '3', '4', '5', '6', '7', '8' };
+	static const uint8_t expected[] = { 1, 0, IMG_STR,   0, 2, 0, 0, 0, 'a', 'b', 0,   0,   0,   0,   0,   0,
+		                            2, 0, IMG_BYTES, 0, 8, 0, 0, 0, '1', '2', '3', '4', '5', '6', '7', '8' };
 	size_t size;
 	AUTO_FREE void *data = encode(&strict_schema, &in, &size);
 

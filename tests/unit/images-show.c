@@ -13,12 +13,14 @@ struct stranger {
 	uint32_t number;
 };
 static const struct img_field stranger_fields[] = { IMG_FIELD(1, stranger, number, IMG_U32, IMG_DEC) };
-static const struct img_schema stranger_schema = IMG_SCHEMA("STRG", 4, IMG_MUST_UNDERSTAND, "stranger", stranger, stranger_fields);
+static const struct img_schema stranger_schema =
+        IMG_SCHEMA("STRG", 4, IMG_MUST_UNDERSTAND, "stranger", stranger, stranger_fields);
 
 struct clash {
 	uint32_t type, tag;
 };
-static const struct img_field clash_fields[] = { IMG_FIELD(1, clash, type, IMG_U32, IMG_DEC), IMG_FIELD(2, clash, tag, IMG_U32, IMG_DEC) };
+static const struct img_field clash_fields[] = { IMG_FIELD(1, clash, type, IMG_U32, IMG_DEC),
+	                                         IMG_FIELD(2, clash, tag, IMG_U32, IMG_DEC) };
 static const struct img_schema clash_schema = IMG_SCHEMA("CLSH", 1, 0, "clash", clash, clash_fields);
 
 static struct img_reader *open_image(struct fixture *f, const struct img_schema *schema, const void *value)
@@ -55,8 +57,15 @@ static void assert_has(const char *text, const char *part)
 }
 
 static const struct sample sample = {
-	.u32 = 4000000000u, .i32 = -7, .u64 = UINT64_MAX, .i64 = INT64_MIN, .yes = true, .text = (char *)"a\"b\\c\033[31m\n\xff",
-	.bytes = { (void *)"0123456789abcdefXYZ", 19 }, .mode = 0644, .address = 0x7fff12340000,
+	.u32 = 4000000000u,
+	.i32 = -7,
+	.u64 = UINT64_MAX,
+	.i64 = INT64_MIN,
+	.yes = true,
+	.text = (char *)"a\"b\\c\033[31m\n\xff",
+	.bytes = { (void *)"0123456789abcdefXYZ", 19 },
+	.mode = 0644,
+	.address = 0x7fff12340000,
 };
 
 static void text_has_every_field_and_no_escape_sequence(void **state)
@@ -68,9 +77,10 @@ static void text_has_every_field_and_no_escape_sequence(void **state)
 	assert_has(text, f->path);
 	assert_has(text, "\nspace 6: 1 pages, 2 zero pages, in 2 runs\n");
 	assert_has(text, "records:    1\n");
-	assert_has(text, "\nsample: u32=4000000000 i32=-7 u64=18446744073709551615 i64=-9223372036854775808 yes=yes "
-			 "text=\"a\\\"b\\\\c\\x1b[31m\\x0a\\xff\" bytes=19 bytes (30313233343536373839616263646566...) mode=0644 "
-			 "address=0x7fff12340000\n");
+	assert_has(text,
+	           "\nsample: u32=4000000000 i32=-7 u64=18446744073709551615 i64=-9223372036854775808 yes=yes "
+	           "text=\"a\\\"b\\\\c\\x1b[31m\\x0a\\xff\" bytes=19 bytes (30313233343536373839616263646566...) mode=0644 "
+	           "address=0x7fff12340000\n");
 	for (const char *p = text; *p; p++)
 		assert_true(*p == '\n' || (*p >= ' ' && *p < 0x7f));
 	img_reader_destroy(r);
@@ -79,11 +89,14 @@ static void text_has_every_field_and_no_escape_sequence(void **state)
 static void letters_beyond_ascii_stay_readable(void **state)
 {
 	struct fixture *f = *state;
-	struct sample it = { .text = (char *)"gr\xc3\xbc\xc3\x9f" "e \xc2\x9b" "31m" };
+	struct sample it = { .text = (char *)"gr\xc3\xbc\xc3\x9f"
+		                             "e \xc2\x9b"
+		                             "31m" };
 	struct img_reader *r = open_image(f, &sample_schema, &it);
 	AUTO_FREE char *text = text_of(r);
 
-	assert_has(text, "\"gr\xc3\xbc\xc3\x9f" "e \\xc2\\x9b31m\"");
+	assert_has(text, "\"gr\xc3\xbc\xc3\x9f"
+	                 "e \\xc2\\x9b31m\"");
 	img_reader_destroy(r);
 }
 
