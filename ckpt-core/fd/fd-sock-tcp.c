@@ -225,7 +225,7 @@ static bool pair_is_whole(struct fd_plan *plan, const struct fd_file *file)
 	const struct sock_state *s = file->state, *p;
 	struct fd_file *peer = fd_plan_file(plan, s->peer);
 
-	if (!peer || peer == file || peer->kind != file->kind)
+	if (!peer || peer == file || peer->kind != file->kind || peer->foreign_fd || peer->slot_fd < 0)
 		return false;
 	p = peer->state;
 	return p->peer == file->r.id && p->role && !strcmp(p->role, s->role);
@@ -272,8 +272,6 @@ static int try_bind(struct fd_plan *plan, struct fd_file *file, struct fd_verdic
 	sock_options_restore(plan, file, probe, true);
 	if (address.ss_family && sock_address_port(&address)) {
 		err = bind_to(probe, &address, size);
-		if (!err && s->as == SOCK_ROLE_LISTENING && listen(probe, 0))
-			err = -errno;
 		if (err)
 			word_bind_fault(file, &address, size, err, v);
 	}

@@ -210,7 +210,7 @@ static int set_stale_aside(struct unix_place *place)
 
 	if (lstat(place->path, &st) || !S_ISSOCK(st.st_mode) || unix_path_alive(place->path) != 0)
 		return -EADDRINUSE;
-	int n = snprintf(aside, sizeof(aside), "%s.stasis-%d", place->path, (int)getpid());
+	int n = snprintf(aside, sizeof(aside), "%s.stasis-stale", place->path); /* over one that a killed restart has left */
 	if (n < 0 || n >= (int)sizeof(aside))
 		return -ENAMETOOLONG;
 	if (rename(place->path, aside))

@@ -5,13 +5,20 @@
 #include <stdio.h>
 #include <string.h>
 
-/* The type of its peer's record, and that both name each other, is what the image could have wrong. */
+/* What the image could have wrong: the peer is another kind of thing, or not used by any process. */
+static bool peer_is_usable(struct fd_plan *plan, const struct fd_file *file)
+{
+	const struct fd_file *peer = fd_plan_file(plan, ((struct sock_state *)file->state)->peer);
+
+	return peer && peer->kind == file->kind && !peer->foreign_fd && peer->slot_fd >= 0;
+}
+
 static bool pair_is_whole(struct fd_plan *plan, const struct fd_file *file)
 {
 	const struct sock_state *s = file->state, *p;
 	struct fd_file *peer = fd_plan_file(plan, s->peer);
 
-	if (!peer || peer->kind != file->kind)
+	if (!peer_is_usable(plan, file))
 		return false;
 	p = peer->state;
 	return p->peer == file->r.id && p->type == s->type && p->role && !strcmp(p->role, s->role);
@@ -46,8 +53,7 @@ int unix_plan(struct fd_plan *plan, struct fd_file *file, struct fd_verdict *v)
 	if (s->domain != AF_UNIX || (s->type != SOCK_STREAM && s->type != SOCK_DGRAM && s->type != SOCK_SEQPACKET) ||
 	    s->as == SOCK_ROLE_RESET || (s->as == SOCK_ROLE_PAIR && !pair_is_whole(plan, file)) ||
 	    (s->as == SOCK_ROLE_LISTENING && !s->local.size) ||
-	    (s->as == SOCK_ROLE_IDLE && s->peer && (s->type != SOCK_DGRAM || !fd_plan_file(plan, s->peer) ||
-						    fd_plan_file(plan, s->peer)->kind != file->kind)))
+	    (s->as == SOCK_ROLE_IDLE && s->peer && (s->type != SOCK_DGRAM || !peer_is_usable(plan, file))))
 		return report_fail(plan->rep, -EBADMSG, "image: the record of unix socket %u is damaged", file->r.id);
 	if (s->as == SOCK_ROLE_PAIR)
 		s->late = is_late(plan, file);
