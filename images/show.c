@@ -193,6 +193,17 @@ static int show_text_record(const struct img_reader *r, const struct img_schema 
 	return 0;
 }
 
+static void show_text_size(uint64_t bytes, FILE *out)
+{
+	static const char *const units[] = { "KiB", "MiB", "GiB", "TiB" };
+	double size = (double)bytes / 1024;
+	size_t i = 0;
+
+	for (; size >= 1024 && i + 1 < ARRAY_SIZE(units); i++)
+		size /= 1024;
+	fprintf(out, "%.1f %s", size, units[i]);
+}
+
 static void show_text_summary(const struct img_reader *r, FILE *out)
 {
 	char id[33];
@@ -204,10 +215,12 @@ static void show_text_summary(const struct img_reader *r, FILE *out)
 	show_hex(img_reader_content_id(r), 16, id);
 	fputs("image:      ", out);
 	show_text_string(img_reader_path(r), out);
-	fprintf(out, "\ncontent id: %s\nformat:     version %u\nsize:       %.1f MiB (%" PRIu64 " bytes)\n", id, IMG_VERSION,
-	        (double)totals.file_bytes / (1 << 20), totals.file_bytes);
-	fprintf(out, "pages:      %.1f MiB in %zu chunks, stored in %.1f MiB", (double)totals.raw_bytes / (1 << 20),
-	        img_reader_chunk_count(r), (double)totals.stored_bytes / (1 << 20));
+	fprintf(out, "\ncontent id: %s\nformat:     version %u\nsize:       ", id, IMG_VERSION);
+	show_text_size(totals.file_bytes, out);
+	fprintf(out, " (%" PRIu64 " bytes)\npages:      ", totals.file_bytes);
+	show_text_size(totals.raw_bytes, out);
+	fprintf(out, " in %zu chunks, stored in ", img_reader_chunk_count(r));
+	show_text_size(totals.stored_bytes, out);
 	for (size_t i = 0; i < ARRAY_SIZE(show_codecs); i++)
 		if (totals.chunks[i])
 			fprintf(out, ", %zu %s", totals.chunks[i], show_codecs[i]);

@@ -76,6 +76,7 @@ static void text_has_every_field_and_no_escape_sequence(void **state)
 
 	assert_has(text, f->path);
 	assert_has(text, "\nspace 6: 1 pages, 2 zero pages, in 2 runs\n");
+	assert_has(text, "\npages:      4.0 KiB in 1 chunks, stored in 4.0 KiB, 1 none\n");
 	assert_has(text, "records:    1\n");
 	assert_has(text,
 	           "\nsample: u32=4000000000 i32=-7 u64=18446744073709551615 i64=-9223372036854775808 yes=yes "
