@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /* The program's whole list of mappings is the same after a checkpoint and after a restart: nothing of the engine's own is left, nothing is
- * missing, moved, or has another protection, file or offset. Inode numbers of nameless files may change. */
+ * missing, moved, or has another protection, file or offset. Inode numbers may change, and anonymous shared memory may be called by another name. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,13 +17,16 @@ static const char *maps(void)
 	const char *text = target_slurp("/proc/self/maps");
 	size_t n = 0;
 
-	for (const char *line = text; *line; line += strcspn(line, "\n") + 1) {
-		char range[64], prot[8], offset[32], path[600] = "";
+	while (*text) {
+		char line[700], range[64], prot[8], offset[32], path[600] = "";
+		size_t size = strcspn(text, "\n");
 
+		snprintf(line, sizeof(line), "%.*s", (int)size, text);
+		text += size + (text[size] == '\n');
 		target_check(sscanf(line, "%63s %7s %31s %*s %*s %599[^\n]", range, prot, offset, path) >= 3, "%.100s", line);
+		if (strcmp(path, "/dev/zero (deleted)") == 0 || strncmp(path, "/memfd:", 7) == 0)
+			strcpy(path, "anonymous shared memory");
 		n += snprintf(out + n, sizeof(out) - n, "%s %s %s %s\n", range, prot, offset, path);
-		if (!strchr(line, '\n'))
-			break;
 	}
 	return out;
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /* Regular files keep offset, access mode, status flags, owner and close-on-exec, each open file once: duplicates share the offset, a second
- * open of the same file has its own. */
+ * open of the same file has its own. A file that is only appended to is a log: it is never taken back to an earlier state. */
 #include <fcntl.h>
 #include <signal.h>
 #include <string.h>
@@ -20,7 +20,7 @@ static int create(const char *name, int flags)
 int main(int argc, char **argv)
 {
 	int rw, copy, second, high, append, excl, written;
-	struct stat st;
+	struct stat st, now;
 	char c, page[4096];
 	off_t n = 0;
 
@@ -49,9 +49,9 @@ int main(int argc, char **argv)
 		target_check(write(append, "line\n", 5) == 5, "%m");
 		target_check(pwrite(written, &n, sizeof(n), 0) == sizeof(n), "%m");
 	}
-	target_check(fstat(append, &st) == 0 && st.st_size == 5 * n, "log has %ld bytes after %ld turns", st.st_size, n);
+	target_check(fstat(append, &st) == 0 && st.st_size >= 5 * n && st.st_size % 5 == 0, "log has %ld bytes after %ld turns", st.st_size, n);
 	target_check(pread(written, page, 8, 0) == 8 && memcmp(page, &n, 8) == 0, "the file written last is not as it was left");
-	target_check(stat(target_path("log"), &st) == 0 && st.st_size == 5 * n && (st.st_mode & 0777) == 0640, "log by its path");
+	target_check(stat(target_path("log"), &now) == 0 && st.st_size == now.st_size && (st.st_mode & 0777) == 0640, "log by its path");
 	target_check((fcntl(rw, F_GETFL) & ~0100000 /* O_LARGEFILE, always on */) == (O_RDWR | O_NOATIME), "flags %o", fcntl(rw, F_GETFL));
 	target_check((fcntl(append, F_GETFL) & (O_ACCMODE | O_APPEND | O_DSYNC)) == (O_WRONLY | O_APPEND | O_DSYNC), "flags %o", fcntl(append, F_GETFL));
 	target_check(fcntl(second, F_GETFL) & O_NONBLOCK && write(second, &c, 1) == -1, "flags %o", fcntl(second, F_GETFL));

@@ -15,6 +15,7 @@
 
 #define PAGES 64
 
+static char filled[PAGES * 4096];
 static sigjmp_buf jump;
 
 static void on_fault(int sig)
@@ -55,11 +56,8 @@ int main(int argc, char **argv)
 			target_check(faults(p + i * 4096 + 8) == guarded(i), "page %d: guarded %d", i, !guarded(i));
 	target_check(madvise(p + 10 * 4096, 4 * 4096, MADV_GUARD_REMOVE) == 0, "%m");
 	target_check(p[10 * 4096] == 0 && p[14 * 4096 - 1] == 0, "contents of a page that was guarded");
-	for (int i = 1; i < PAGES - 1; i++) {
-		char page[PAGES * 4096];
-
-		target_fill(page, sizeof(page), 6);
-		target_check(guarded(i) || memcmp(page + i * 4096, p + i * 4096, 4096) == 0, "contents of page %d", i);
-	}
+	target_fill(filled, sizeof(filled), 6);
+	for (int i = 1; i < PAGES - 1; i++)
+		target_check(guarded(i) || memcmp(filled + i * 4096, p + i * 4096, 4096) == 0, "contents of page %d", i);
 	target_done();
 }
