@@ -294,7 +294,7 @@ int processes_create(struct restore *r, int status_fd, struct newborn *ret)
 	err = init < 0 ? report_fail(r->rep, -errno, "restart: no init could be started: %s", strerror(errno)) : 0;
 	if (high >= 0)
 		close(high);
-	pid_t pid;
+	pid_t pid = 0;
 	if (!err) {
 		r->shared->init = (pid_t)init;
 		if (!(err = receive_pid(r, socks[0], &pid)))
