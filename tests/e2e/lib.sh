@@ -44,8 +44,9 @@ is_gone() { # PID: no such process, or only its remains that nobody has waited f
 }
 e2e_cleanup() {
 	local p
+	exec 2>/dev/null # bash would tell of every process that is killed
 	for p in "${e2e_pids[@]}"; do
-		[ -z "$p" ] || kill -9 "$p" 2>/dev/null
+		kill -9 "$p" 2>/dev/null
 	done
 	wait 2>/dev/null
 	[ -n "${E2E_KEEP:-}" ] && echo "kept: $scratch" || rm -rf "$scratch"
@@ -62,25 +63,26 @@ wait_for() { # SECONDS WHAT COMMAND...: until the command succeeds
 	done
 }
 
-# Processes that have our scratch directory in their command line or belong to the stasis binary started here: "PID COMMAND".
+# Processes that have our scratch directory in their command line, but for this script: "PID COMMAND".
 ours() {
-	local p
+	local p words
 	for p in /proc/[0-9]*; do
-		tr '\0' ' ' <"$p/cmdline" 2>/dev/null | grep -qF "$scratch" && [ "${p#/proc/}" != $$ ] && ! is_gone "${p#/proc/}" &&
-			echo "${p#/proc/} $(tr '\0' ' ' <"$p/cmdline" 2>/dev/null | cut -c1-120)"
+		[ "${p#/proc/}" != $$ ] && [ "${p#/proc/}" != $BASHPID ] || continue
+		words=$({ tr '\0' ' ' <"$p/cmdline"; } 2>/dev/null)
+		[[ $words != *"$scratch"* ]] || is_gone "${p#/proc/}" || echo "${p#/proc/} ${words:0:120}"
 	done
 }
 
 # ---- stasis ----
-run_stasis() { # ARGUMENTS...: must succeed; output goes to stasis.out and is shown
+run_stasis() { # ARGUMENTS...: must succeed; the end of its output is shown
 	"$STASIS" "$@" >"$scratch/stasis.out" 2>&1 </dev/null || fail "stasis $* ended with $?"
-	sed 's/^/    /' "$scratch/stasis.out"
+	tail -n 2 "$scratch/stasis.out" | sed 's/^/    /'
 }
 take_checkpoint() { # TARGET IMAGE [OPTIONS...]
 	local target=$1 image=$2 t
 	shift 2
 	t=$(date +%s%N)
-	run_stasis checkpoint "$target" -o "$image" "$@"
+	run_stasis checkpoint "$target" -v -o "$image" "$@"
 	[ "$(stat -c %a "$image")" = 600 ] || fail "the image's mode is $(stat -c %a "$image"), not 600"
 	step "checkpoint ${image##*/}: $(stat -c %s "$image") bytes, $(seconds "$(elapsed_ms "$t")") in all"
 }
@@ -89,7 +91,7 @@ restart_image() { # IMAGE [OPTIONS...]: sets `pid`
 	shift
 	rm -f "$scratch/restart.pid"
 	t=$(date +%s%N)
-	run_stasis restart "$image" --detach --pidfile "$scratch/restart.pid" "$@"
+	run_stasis restart "$image" -v --detach --pidfile "$scratch/restart.pid" "$@"
 	pid=$(cat "$scratch/restart.pid") && [ -d "/proc/$pid" ] || fail "restart left no running process ($pid)"
 	own "$pid"
 	step "restart ${image##*/}: pid $pid, $(seconds "$(elapsed_ms "$t")")"

@@ -37,16 +37,27 @@ disk1=$(guest_md5 before) || { echo "$disk1"; exit 1; }
 run_stasis check e2e-guest
 "$STASIS" ps | grep -q e2e-guest || fail "stasis ps does not list e2e-guest"
 
-# Clients that are connected at the instant of the checkpoint: they see their connection end, the server goes on.
-{ sleep 600 & echo $! >"$scratch/sleep.pid"; wait; } | socat - "UNIX-CONNECT:$qmp" >"$scratch/qmp-client.log" 2>&1 &
-own $!
+# Clients that are connected at the instant of the checkpoint: the original keeps them, a restart has them hung up.
+mkfifo "$scratch/qmp-words"
+exec 8<>"$scratch/qmp-words"
+socat - "UNIX-CONNECT:$qmp" <&8 >"$scratch/qmp-client.log" 2>&1 &
+qmp_client=$!
+own $qmp_client
 socat -u "UNIX-CONNECT:$serial" - >"$scratch/serial-client.log" 2>&1 &
-own $!
+serial_client=$!
+own $serial_client
 wait_for 10 "the QMP greeting" grep -q QMP "$scratch/qmp-client.log"
-own "$(cat "$scratch/sleep.pid")"
+wait_for 10 "ticks at the serial port" grep -q TICK "$scratch/serial-client.log"
 
 take_checkpoint e2e-guest "$image1"
 run_stasis verify "$image1"
+printf '{"execute":"qmp_capabilities"}\n{"execute":"query-status"}\n' >&8
+wait_for 10 "QMP to answer its old client" grep -q '"running": true' "$scratch/qmp-client.log"
+: >"$scratch/serial-client.log"
+wait_for 10 "ticks for the old client" grep -q TICK "$scratch/serial-client.log"
+end_process $qmp_client
+end_process $serial_client
+exec 8>&-
 guest_ask "write later" "^WROTE later"
 same_guest "$nonce" # the original ran on
 end_process "$pid"
@@ -70,7 +81,12 @@ after_restart
 expect_disk reverted-to-first "$disk1"
 end_process "$pid"
 
-restart_image "$image2"
+# The disk that the second image knew has meanwhile been replaced by the first one's: that is somebody else's until told otherwise.
+if "$STASIS" restart "$image2" --detach --pidfile "$scratch/never" >"$scratch/stasis.out" 2>&1 </dev/null; then
+	fail "restart takes a disk that is not the recorded one without asking"
+fi
+grep -q "disk.qcow2 .*--disk=revert" "$scratch/stasis.out" || fail "the refusal does not name the disk and the remedy"
+restart_image "$image2" --disk=revert
 after_restart
 expect_disk reverted-to-second "$disk2"
 guest_ask quit "^BYE"
