@@ -19,7 +19,7 @@
 struct fd_process {
 	uint32_t index; /* of the process in the tree, 0 = first */
 	pid_t pid;      /* as we see it */
-	int pidfd;
+	int pidfd; /* borrowed; open until fd_capture_save has returned */
 };
 
 /* ---- capture ---- */
