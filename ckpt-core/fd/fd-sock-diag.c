@@ -90,8 +90,8 @@ static int open_in(int userns, int netns)
 	return fd;
 }
 
-/* A netlink socket in the network namespace of the socket. Its process's namespace is most likely the same; SIOCGSKNS knows better
- * but wants CAP_NET_ADMIN. */
+/* A netlink socket in the network namespace of the socket. Its process's namespace is most likely the same; SIOCGSKNS knows
+ * better but wants CAP_NET_ADMIN. */
 static int open_for(pid_t pid, int copy)
 {
 	char path[64];
@@ -104,7 +104,8 @@ static int open_for(pid_t pid, int copy)
 		snprintf(path, sizeof(path), "/proc/%d/ns/net", pid);
 		netns = open(path, O_RDONLY | O_CLOEXEC);
 	}
-	if (netns < 0 || stat("/proc/self/ns/net", &own) || fstat(netns, &its) || (own.st_dev == its.st_dev && own.st_ino == its.st_ino))
+	if (netns < 0 || stat("/proc/self/ns/net", &own) || fstat(netns, &its) ||
+	    (own.st_dev == its.st_dev && own.st_ino == its.st_ino))
 		return open_here();
 	return open_in(userns, netns);
 }
@@ -158,8 +159,11 @@ int sock_diag_unix(pid_t pid, int copy, uint64_t ino, struct sock_diag *ret)
 		struct unix_diag_req req;
 	} ask = {
 		.header = { .nlmsg_len = sizeof(ask), .nlmsg_type = SOCK_DIAG_BY_FAMILY, .nlmsg_flags = NLM_F_REQUEST },
-		.req = { .sdiag_family = AF_UNIX, .udiag_states = UINT32_MAX, .udiag_ino = (uint32_t)ino,
-			 .udiag_show = UDIAG_SHOW_VFS | UDIAG_SHOW_PEER | UDIAG_SHOW_RQLEN, .udiag_cookie = { UINT32_MAX, UINT32_MAX } },
+		.req = { .sdiag_family = AF_UNIX,
+			 .udiag_states = UINT32_MAX,
+			 .udiag_ino = (uint32_t)ino,
+			 .udiag_show = UDIAG_SHOW_VFS | UDIAG_SHOW_PEER | UDIAG_SHOW_RQLEN,
+			 .udiag_cookie = { UINT32_MAX, UINT32_MAX } },
 	};
 	struct sockaddr_nl kernel = { .nl_family = AF_NETLINK };
 	_Alignas(struct nlmsghdr) char answer[8192];

@@ -22,7 +22,10 @@ static bool inet_claim(const struct fd_look *look)
 /* The name in messages and in --map. */
 static const char *prefix_of(const struct sock_state *s)
 {
-	return s->type == SOCK_RAW ? "raw" : s->protocol == IPPROTO_UDP ? "udp" : s->protocol == IPPROTO_UDPLITE ? "udplite" : "ping";
+	return s->type == SOCK_RAW              ? "raw"
+	       : s->protocol == IPPROTO_UDP     ? "udp"
+	       : s->protocol == IPPROTO_UDPLITE ? "udplite"
+						: "ping";
 }
 
 static int inet_inspect(struct fd_capture *cap, struct fd_file *file, const struct fd_look *look)
@@ -99,12 +102,15 @@ static int inet_plan(struct fd_plan *plan, struct fd_file *file, struct fd_verdi
 
 	if (err)
 		return err;
-	if ((s->domain != AF_INET && s->domain != AF_INET6) || (s->type != SOCK_DGRAM && s->type != SOCK_RAW) || s->as != SOCK_ROLE_IDLE)
+	if ((s->domain != AF_INET && s->domain != AF_INET6) || (s->type != SOCK_DGRAM && s->type != SOCK_RAW) ||
+	    s->as != SOCK_ROLE_IDLE)
 		return report_fail(plan->rep, -EBADMSG, "image: the record of socket %u is damaged", file->r.id);
 	AUTO_CLOSE int probe = socket((int)s->domain, (int)s->type | SOCK_CLOEXEC, (int)s->protocol);
 	if (probe < 0) {
-		fd_verdict_obstacle(v, errno == EPERM || errno == EACCES ? "run as root, or let the group use net.ipv4.ping_group_range" :
-									   "use a kernel with this protocol",
+		fd_verdict_obstacle(v,
+				    errno == EPERM || errno == EACCES
+					    ? "run as root, or let the group use net.ipv4.ping_group_range"
+					    : "use a kernel with this protocol",
 				    "a %s socket cannot be made here: %s", prefix_of(s), strerror(errno));
 		return 0;
 	}
@@ -144,8 +150,8 @@ static void join_group(struct fd_plan *plan, const struct fd_file *file, const s
 		err = setsockopt(file->fd, IPPROTO_IPV6, IPV6_ADD_MEMBERSHIP, &group6, sizeof(group6)) ? -errno : 0;
 	}
 	if (err)
-		report_warn(plan->rep, "%s: its multicast group could not be joined again: %s", fd_file_name(file, name, sizeof(name)),
-			    strerror(-err));
+		report_warn(plan->rep, "%s: its multicast group could not be joined again: %s",
+			    fd_file_name(file, name, sizeof(name)), strerror(-err));
 }
 
 static int inet_prepare(struct fd_plan *plan, struct fd_file *file)

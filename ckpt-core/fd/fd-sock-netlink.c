@@ -76,7 +76,8 @@ static int netlink_check(struct fd_capture *cap, struct fd_file *file, struct fd
 		fd_verdict_obstacle(v, "have the program close it, or start it without what needs it",
 				    "netlink family %u keeps state in the kernel that cannot be read", s->protocol);
 	if (s->protocol == NETLINK_GENERIC && count_groups(file))
-		fd_verdict_obstacle(v, "have the program close it", "the groups of generic netlink have other numbers on each boot");
+		fd_verdict_obstacle(v, "have the program close it",
+				    "the groups of generic netlink have other numbers on each boot");
 	sock_check(cap, file, v);
 	return 0;
 }
@@ -94,8 +95,8 @@ static int netlink_plan(struct fd_plan *plan, struct fd_file *file, struct fd_ve
 		return report_fail(plan->rep, -EBADMSG, "image: the record of netlink socket %u is damaged", file->r.id);
 	AUTO_CLOSE int probe = socket(AF_NETLINK, (int)s->type | SOCK_CLOEXEC, (int)s->protocol);
 	if (probe < 0)
-		fd_verdict_obstacle(v, "use a kernel with this family", "netlink family %u cannot be used here: %s", s->protocol,
-				    strerror(errno));
+		fd_verdict_obstacle(v, "use a kernel with this family", "netlink family %u cannot be used here: %s",
+				    s->protocol, strerror(errno));
 	return 0;
 }
 
@@ -114,13 +115,14 @@ static int bind_port(struct fd_plan *plan, const struct fd_file *file)
 	if (!bind(file->fd, (struct sockaddr *)&address, sizeof(address)))
 		return 0;
 	if (errno == EADDRINUSE) {
-		report_warn(plan->rep, "%s: its netlink port %u is in use, it gets another", fd_file_name(file, name, sizeof(name)),
-			    address.nl_pid);
+		report_warn(plan->rep, "%s: its netlink port %u is in use, it gets another",
+			    fd_file_name(file, name, sizeof(name)), address.nl_pid);
 		address.nl_pid = 0;
 		if (!bind(file->fd, (struct sockaddr *)&address, sizeof(address)))
 			return 0;
 	}
-	return report_fail(plan->rep, -errno, "%s: cannot be bound again: %s", fd_file_name(file, name, sizeof(name)), strerror(errno));
+	return report_fail(plan->rep, -errno, "%s: cannot be bound again: %s", fd_file_name(file, name, sizeof(name)),
+			   strerror(errno));
 }
 
 static void join_groups(struct fd_plan *plan, const struct fd_file *file)
@@ -131,8 +133,8 @@ static void join_groups(struct fd_plan *plan, const struct fd_file *file)
 	for (size_t i = 0; i < file->n_items; i++)
 		if (!strcmp(items[i].what, "group") &&
 		    setsockopt(file->fd, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, &items[i].name, sizeof(items[i].name)))
-			report_warn(plan->rep, "%s: its group %d could not be joined again: %s", fd_file_name(file, name, sizeof(name)),
-				    items[i].name, strerror(errno));
+			report_warn(plan->rep, "%s: its group %d could not be joined again: %s",
+				    fd_file_name(file, name, sizeof(name)), items[i].name, strerror(errno));
 }
 
 static int netlink_prepare(struct fd_plan *plan, struct fd_file *file)
@@ -152,7 +154,8 @@ static int netlink_prepare(struct fd_plan *plan, struct fd_file *file)
 		return err;
 	join_groups(plan, file);
 	if (s->remote.size && connect(file->fd, s->remote.data, (socklen_t)s->remote.size))
-		report_warn(plan->rep, "%s: could not be connected again: %s", fd_file_name(file, name, sizeof(name)), strerror(errno));
+		report_warn(plan->rep, "%s: could not be connected again: %s", fd_file_name(file, name, sizeof(name)),
+			    strerror(errno));
 	return fd_set_status(plan, file, file->fd);
 }
 

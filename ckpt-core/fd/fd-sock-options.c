@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Socket options: one table of those that can be read and set again. Saved is what differs from a new socket of the same sort. */
+/* Socket options: one table of those that can be read and set again. Saved is what differs from a new socket of the same
+ * sort. */
 #include "fd/fd-sock.h"
 
 #include <linux/errqueue.h>
@@ -172,7 +173,10 @@ static unsigned sort_of(const struct sock_state *s)
 
 static int add_option(struct fd_file *file, const struct option_kind *kind, const void *value, size_t size)
 {
-	struct sock_item item = { .what = strdup("option"), .label = strdup(kind->label), .level = kind->level, .name = kind->name,
+	struct sock_item item = { .what = strdup("option"),
+				  .label = strdup(kind->label),
+				  .level = kind->level,
+				  .name = kind->name,
 				  .value = { malloc(size ? size : 1), size } };
 	int err = -ENOMEM;
 
@@ -242,7 +246,8 @@ static int save_option(struct fd_file *file, const struct option_kind *kind, int
 		if (size == 0)
 			return 0;
 	}
-	if (fresh >= 0 && !getsockopt(fresh, kind->level, kind->name, usual, &usual_size) && !memcmp(value, usual, sizeof(value)))
+	if (fresh >= 0 && !getsockopt(fresh, kind->level, kind->name, usual, &usual_size) &&
+	    !memcmp(value, usual, sizeof(value)))
 		return 0;
 	if (kind->how == HOW_BUFFER && !buffer_locked(copy, kind->name, s->type == SOCK_STREAM && s->domain != AF_UNIX))
 		return 0;
@@ -280,7 +285,8 @@ static int set_buffer(int fd, int name, const struct sock_item *item)
 
 static int set_filter(int fd, const struct sock_item *item)
 {
-	struct sock_fprog program = { .len = (unsigned short)(item->value.size / sizeof(struct sock_filter)), .filter = item->value.data };
+	struct sock_fprog program = { .len = (unsigned short)(item->value.size / sizeof(struct sock_filter)),
+				      .filter = item->value.data };
 
 	if (item->value.size % sizeof(struct sock_filter) || item->value.size / sizeof(struct sock_filter) > BPF_MAXINSNS)
 		return -EBADMSG;
@@ -312,8 +318,8 @@ void sock_options_restore(struct fd_plan *plan, const struct fd_file *file, int 
 
 	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++)
 		for (size_t j = 0; j < file->n_items; j++) {
-			if (strcmp(items[j].what, "option") || items[j].level != kinds[i].level || items[j].name != kinds[i].name ||
-			    !(kinds[i].on & sort_of(s)))
+			if (strcmp(items[j].what, "option") || items[j].level != kinds[i].level ||
+			    items[j].name != kinds[i].name || !(kinds[i].on & sort_of(s)))
 				continue;
 			int err = set_option(fd, &kinds[i], &items[j]);
 			if (err && !quiet)

@@ -40,11 +40,12 @@ static int other_check(struct fd_capture *cap, struct fd_file *file, struct fd_v
 	sock_identify(copy, &domain, &type, &protocol);
 	for (size_t i = 0; i < ARRAY_SIZE(families); i++)
 		if (families[i].domain == domain) {
-			fd_verdict_obstacle(v, families[i].remedy, "sockets of the family %s cannot be saved", families[i].name);
+			fd_verdict_obstacle(v, families[i].remedy, "sockets of the family %s cannot be saved",
+					    families[i].name);
 			return 0;
 		}
-	fd_verdict_obstacle(v, "have the program close it", "sockets of family %u, type %u, protocol %u cannot be saved", domain, type,
-			    protocol);
+	fd_verdict_obstacle(v, "have the program close it", "sockets of family %u, type %u, protocol %u cannot be saved",
+			    domain, type, protocol);
 	return 0;
 }
 

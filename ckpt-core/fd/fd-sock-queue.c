@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Unread data of sockets: read from the receive queue without taking it out, and sent again by the other end of a new one.
  *
- * A stream is peeked in one call: MSG_PEEK goes on over the buffers of the queue (unix_stream_read_generic, tcp_recvmsg_locked). Where
- * that falls short (buffers of different senders with SO_PASSCRED), and for messages, SO_PEEK_OFF moves on from one to the next. It is a
- * property of the socket that the target shares, so it is given back as it was; it only matters to a target that peeks. */
+ * A stream is peeked in one call: MSG_PEEK goes on over the buffers of the queue (unix_stream_read_generic,
+ * tcp_recvmsg_locked). Where that falls short (buffers of different senders with SO_PASSCRED), and for messages, SO_PEEK_OFF
+ * moves on from one to the next. It is a property of the socket that the target shares, so it is given back as it was; it only
+ * matters to a target that peeks. */
 #include "fd/fd-sock.h"
 
 #include <linux/sockios.h>
@@ -162,8 +163,8 @@ int sock_queue_save(struct fd_capture *cap, struct fd_file *file, int copy)
 	if (!err && !whole)
 		err = walk(file, copy, stream);
 	if (err)
-		return report_fail(cap->rep, err, "%s: its unread data cannot be looked at: %s", fd_file_name(file, name, sizeof(name)),
-				   strerror(-err));
+		return report_fail(cap->rep, err, "%s: its unread data cannot be looked at: %s",
+				   fd_file_name(file, name, sizeof(name)), strerror(-err));
 	return 0;
 }
 

@@ -121,7 +121,8 @@ static int keep_scope(struct sock_state *s)
 	const struct sockaddr_in6 *in6 = s->local.data;
 	char name[IF_NAMESIZE];
 
-	if (s->domain != AF_INET6 || s->local.size < sizeof(*in6) || !in6->sin6_scope_id || !if_indextoname(in6->sin6_scope_id, name))
+	if (s->domain != AF_INET6 || s->local.size < sizeof(*in6) || !in6->sin6_scope_id ||
+	    !if_indextoname(in6->sin6_scope_id, name))
 		return 0;
 	s->scope = strdup(name);
 	return s->scope ? 0 : -ENOMEM;
@@ -169,7 +170,8 @@ void sock_check(struct fd_capture *cap, struct fd_file *file, struct fd_verdict 
 struct fd_file *sock_by_ino(struct fd_capture *cap, uint64_t ino)
 {
 	vec_each(&cap->files, file)
-		if ((*file)->st.st_ino == ino && S_ISSOCK((*file)->st.st_mode) && (*file)->kind->state_schema == &sock_state_schema)
+		if ((*file)->st.st_ino == ino && S_ISSOCK((*file)->st.st_mode) &&
+		    (*file)->kind->state_schema == &sock_state_schema)
 			return *file;
 	return NULL;
 }
@@ -201,8 +203,8 @@ int sock_validate(struct fd_plan *plan, struct fd_file *file)
 	struct sock_state *s = file->state;
 
 	if (!s || !role_known(s) || !items_known(file) || s->type == 0 || s->type > SOCK_PACKET ||
-	    (s->local.size && !sock_address_valid(s->local.data, s->local.size, s->domain)) ||
-	    (s->remote.size && !sock_address_valid(s->remote.data, s->remote.size, s->domain)) || s->shutdown > 3)
+	    (s->local.size && (!s->local_text || !sock_address_valid(s->local.data, s->local.size, s->domain))) ||
+	    (s->remote.size && (!s->remote_text || !sock_address_valid(s->remote.data, s->remote.size, s->domain))) || s->shutdown > 3)
 		return report_fail(plan->rep, -EBADMSG, "image: the record of socket %u is damaged", file->r.id);
 	return 0;
 }

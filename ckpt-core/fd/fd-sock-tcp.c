@@ -67,8 +67,8 @@ static int tcp_inspect(struct fd_capture *cap, struct fd_file *file, const struc
 	default:
 		break;
 	}
-	if (info.tcpi_state == BPF_TCP_FIN_WAIT1 || info.tcpi_state == BPF_TCP_FIN_WAIT2 || info.tcpi_state == BPF_TCP_LAST_ACK ||
-	    info.tcpi_state == BPF_TCP_CLOSING || info.tcpi_state == BPF_TCP_TIME_WAIT)
+	if (info.tcpi_state == BPF_TCP_FIN_WAIT1 || info.tcpi_state == BPF_TCP_FIN_WAIT2 ||
+	    info.tcpi_state == BPF_TCP_LAST_ACK || info.tcpi_state == BPF_TCP_CLOSING || info.tcpi_state == BPF_TCP_TIME_WAIT)
 		s->shutdown |= 2;
 	s->outside = true; /* unless resolve finds the other end */
 	s->error = true;
@@ -159,15 +159,17 @@ static int check_delivered(struct fd_capture *cap, struct fd_file *file, struct 
 		struct tcp_info info[2] = { 0 };
 		socklen_t size[2] = { sizeof(info[0]), sizeof(info[1]) };
 
-		if (getsockopt(from, IPPROTO_TCP, TCP_INFO, &info[0], &size[0]) || getsockopt(to, IPPROTO_TCP, TCP_INFO, &info[1], &size[1]))
-			return report_fail(cap->rep, -errno, "the kernel does not tell the state of a TCP connection: %s", strerror(errno));
+		if (getsockopt(from, IPPROTO_TCP, TCP_INFO, &info[0], &size[0]) ||
+		    getsockopt(to, IPPROTO_TCP, TCP_INFO, &info[1], &size[1]))
+			return report_fail(cap->rep, -errno, "the kernel does not tell the state of a TCP connection: %s",
+					   strerror(errno));
 		bytes = under_way(&info[0], &info[1]);
 		if (bytes <= 0)
 			return 0;
 		nanosleep(&pause, NULL);
 	}
-	fd_verdict_obstacle(v, "try again once the other end has read", "%lld bytes are on their way to the other end and cannot be seen",
-			    (long long)bytes);
+	fd_verdict_obstacle(v, "try again once the other end has read",
+			    "%lld bytes are on their way to the other end and cannot be seen", (long long)bytes);
 	return 0;
 }
 
@@ -194,10 +196,11 @@ static int tcp_check(struct fd_capture *cap, struct fd_file *file, struct fd_ver
 		break;
 	case SOCK_ROLE_LISTENING:
 		if (s->pending)
-			fd_verdict_action(v, "listens on %s again%s; %u clients that wait to be accepted are dropped", s->local_text,
-					  where, s->pending);
+			fd_verdict_action(v, "listens on %s again%s; %u clients that wait to be accepted are dropped",
+					  s->local_text, where, s->pending);
 		else
-			fd_verdict_action(v, "listens on %s again%s; clients not accepted by then are dropped", s->local_text, where);
+			fd_verdict_action(v, "listens on %s again%s; clients not accepted by then are dropped", s->local_text,
+					  where);
 		break;
 	case SOCK_ROLE_IDLE:
 	case SOCK_ROLES:
@@ -239,9 +242,12 @@ static void word_bind_fault(const struct fd_file *file, const struct sockaddr_st
 	char remedy[512];
 
 	snprintf(remedy, sizeof(remedy), "%s, or take another with --map socket:tcp:%u=NEWPORT or --map socket:%s=ADDRESS:PORT",
-		 err == -EADDRINUSE ? "stop who uses it (the original? what is left of its connections goes away within a minute)" :
-		 err == -EADDRNOTAVAIL ? "give this host the address" :
-		 err == -EACCES ? "run as root" : "see why", sock_address_port(s->local.data), s->local_text ? s->local_text : "");
+		 err == -EADDRINUSE
+			 ? "stop who uses it (the original? what is left of its connections goes away within a minute)"
+		 : err == -EADDRNOTAVAIL ? "give this host the address"
+		 : err == -EACCES        ? "run as root"
+					 : "see why",
+		 sock_address_port(s->local.data), s->local_text ? s->local_text : "");
 	fd_verdict_obstacle(v, remedy, "port %u is needed, but %s %s", sock_address_port(address), text ? text : "it",
 			    err == -EADDRINUSE ? "is in use" :
 			    err == -EADDRNOTAVAIL ? "is no address of this host" :
@@ -286,15 +292,20 @@ static int tcp_plan(struct fd_plan *plan, struct fd_file *file, struct fd_verdic
 	if (err)
 		return err;
 	if ((s->domain != AF_INET && s->domain != AF_INET6) || s->type != SOCK_STREAM ||
-	    (s->protocol != IPPROTO_TCP && s->protocol != IPPROTO_MPTCP) || (s->as == SOCK_ROLE_PAIR && !pair_is_whole(plan, file)))
+	    (s->protocol != IPPROTO_TCP && s->protocol != IPPROTO_MPTCP) ||
+	    (s->as == SOCK_ROLE_PAIR && !pair_is_whole(plan, file)))
 		return report_fail(plan->rep, -EBADMSG, "image: the record of TCP socket %u is damaged", file->r.id);
 	if (s->as == SOCK_ROLE_LISTENING || s->as == SOCK_ROLE_IDLE) {
-		fd_verdict_action(v, s->as == SOCK_ROLE_LISTENING ? "listens on %s" : s->local.size ? "bound to %s" : "made again", s->local_text);
+		fd_verdict_action(v,
+				  s->as == SOCK_ROLE_LISTENING ? "listens on %s"
+				  : s->local.size              ? "bound to %s"
+							       : "made again",
+				  s->local_text);
 		return s->local.size ? try_bind(plan, file, v) : 0;
 	}
 	if (s->outside)
-		fd_verdict_action(v, "its connection to %s looks %s by the other side", s->remote_text ? s->remote_text : "outside",
-				  s->as == SOCK_ROLE_RESET ? "reset" : "closed");
+		fd_verdict_action(v, "its connection to %s looks %s by the other side",
+				  s->remote_text ? s->remote_text : "outside", s->as == SOCK_ROLE_RESET ? "reset" : "closed");
 	return 0;
 }
 
@@ -344,7 +355,8 @@ static int loopback_pair(struct fd_plan *plan, const struct fd_file *file, int *
 		err = loopback_connect(AF_INET, (struct sockaddr *)&in, sizeof(in), ret_a, ret_b);
 	}
 	if (err)
-		return report_fail(plan->rep, err, "%s: no connection over the loopback interface can be made: %s; try ip link set lo up",
+		return report_fail(plan->rep, err,
+				   "%s: no connection over the loopback interface can be made: %s; try ip link set lo up",
 				   fd_file_name(file, name, sizeof(name)), strerror(-err));
 	return 0;
 }
@@ -376,7 +388,8 @@ static int too_much(struct fd_plan *plan, const struct fd_file *file)
 {
 	char name[256];
 
-	return report_fail(plan->rep, -ENOBUFS, "%s: its unread data (%zu bytes) does not fit into a new socket; raise net.core.rmem_max",
+	return report_fail(plan->rep, -ENOBUFS,
+			   "%s: its unread data (%zu bytes) does not fit into a new socket; raise net.core.rmem_max",
 			   fd_file_name(file, name, sizeof(name)), sock_queue_bytes(file));
 }
 
@@ -433,8 +446,10 @@ static int make_ended(struct fd_plan *plan, struct fd_file *file)
 		return file->fd;
 	err = put_unread(plan, file, other, file->fd);
 	if (err == -ENOBUFS)
-		report_warn(plan->rep, "%s: not all of its unread data (%zu bytes) fits into a new socket, the end is lost with the "
-			    "connection", fd_file_name(file, name, sizeof(name)), sock_queue_bytes(file));
+		report_warn(plan->rep,
+			    "%s: not all of its unread data (%zu bytes) fits into a new socket, the end is lost with the "
+			    "connection",
+			    fd_file_name(file, name, sizeof(name)), sock_queue_bytes(file));
 	else if (err)
 		return err;
 	err = finish(plan, file);

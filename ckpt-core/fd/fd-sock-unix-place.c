@@ -2,8 +2,8 @@
 /* Names of unix sockets at restart: where a name goes on this host, whether it is free, and how it is bound so that a restart
  * that fails leaves everything as it was.
  *
- * Order: the name that getsockname shows is the text given to bind, so that a socket cannot be bound aside and moved to its place. A
- * stale file is therefore renamed first; abandon puts it back, commit removes it. */
+ * Order: the name that getsockname shows is the text given to bind, so that a socket cannot be bound aside and moved to its
+ * place. A stale file is therefore renamed first; abandon puts it back, commit removes it. */
 #include "fd/fd-sock-unix.h"
 
 #include <fcntl.h>
@@ -31,14 +31,17 @@ static int set_name(struct unix_place *place, const char *name)
 {
 	size_t n = strlen(name);
 
-	if (n == 0 || n > sizeof(place->address.sun_path) - 1)
+	if (n == 0 || n > sizeof(place->address.sun_path))
 		return -ENAMETOOLONG;
 	place->address = (struct sockaddr_un){ .sun_family = AF_UNIX };
 	memcpy(place->address.sun_path, name, n);
 	place->is_path = name[0] != '@';
 	if (!place->is_path)
 		place->address.sun_path[0] = '\0';
-	place->size = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + n + (place->is_path ? 1 : 0));
+	/* Linux lets a path fill sun_path and leave no room for its NUL. */
+	if (place->is_path && n < sizeof(place->address.sun_path))
+		n++;
+	place->size = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + n);
 	return 0;
 }
 
@@ -47,6 +50,17 @@ static int join(char out[PATH_MAX], const char *dir, const char *name)
 	int n = snprintf(out, PATH_MAX, "%s%s%s", *dir && name[0] != '/' ? dir : "", *dir && name[0] != '/' ? "/" : "", name);
 
 	return n < 0 || n >= PATH_MAX ? -ENAMETOOLONG : 0;
+}
+
+/* NEW of --map: "/path" or "@abstract", either after "unix:". */
+static int set_mapped(struct unix_place *place, const char *to)
+{
+	int err;
+
+	if (!strncmp(to, "unix:", 5))
+		to += 5;
+	err = set_name(place, to);
+	return err ? err : join(place->path, "", place->is_path ? to : "");
 }
 
 /* --map socket:unix:/old=/new by the whole name, else --map file:/dir=/dir2 for where it lies. */
@@ -62,8 +76,10 @@ static int locate(struct fd_plan *plan, const struct fd_file *file, struct unix_
 	if (!sock_address_path(s->local.data, s->local.size, name)) {
 		to = plan->o.map ? resource_map_find(plan->o.map, "socket", s->local_text ? s->local_text : "") : NULL;
 		if (to)
-			return set_name(place, strncmp(to, "unix:", 5) ? to : to + 5) ?: join(place->path, "", place->is_path ? to : "");
-		memcpy(&place->address, s->local.data, s->local.size < sizeof(place->address) ? s->local.size : sizeof(place->address));
+			return set_mapped(place, to);
+		if (s->local.size > sizeof(place->address))
+			return -ENAMETOOLONG;
+		memcpy(&place->address, s->local.data, s->local.size);
 		place->size = (socklen_t)s->local.size;
 		return 0;
 	}
@@ -73,12 +89,8 @@ static int locate(struct fd_plan *plan, const struct fd_file *file, struct unix_
 	snprintf(whole, sizeof(whole), "unix:%s", place->path);
 	if (plan->o.map)
 		to = resource_map_find(plan->o.map, "socket", whole);
-	if (to) {
-		if (!strncmp(to, "unix:", 5))
-			to += 5;
-		err = set_name(place, to);
-		return err ? err : join(place->path, "", place->is_path ? to : "");
-	}
+	if (to)
+		return set_mapped(place, to);
 	const char *where = *name == '/' ? name : s->dir ? s->dir : ".";
 	err = fd_plan_path(plan, where, &owned, &mapped);
 	if (err)
@@ -155,7 +167,7 @@ int unix_place_plan(struct fd_plan *plan, struct fd_file *file, struct fd_verdic
 	err = locate(plan, file, place);
 	if (err == -ENAMETOOLONG) {
 		fd_verdict_obstacle(v, "name a shorter path with --map socket:unix:OLD=NEW",
-				    "the new name of the socket %s is empty or longer than 107 characters",
+				    "the new name of the socket %s is empty or longer than 108 characters",
 				    s->local_text ? s->local_text : "");
 		return 0;
 	}
@@ -235,9 +247,11 @@ static void dress(struct fd_plan *plan, const struct fd_file *file, const struct
 	if (lstat(place->path, &st))
 		return;
 	if ((st.st_uid != s->uid || st.st_gid != s->gid) && lchown(place->path, s->uid, s->gid))
-		report_warn(plan->rep, "socket %s: its owner %u:%u could not be set: %s", place->path, s->uid, s->gid, strerror(errno));
+		report_warn(plan->rep, "socket %s: its owner %u:%u could not be set: %s", place->path, s->uid, s->gid,
+			    strerror(errno));
 	if (chmod(place->path, s->mode & 07777))
-		report_warn(plan->rep, "socket %s: its mode %04o could not be set: %s", place->path, s->mode & 07777, strerror(errno));
+		report_warn(plan->rep, "socket %s: its mode %04o could not be set: %s", place->path, s->mode & 07777,
+			    strerror(errno));
 }
 
 int unix_place_bind(struct fd_plan *plan, struct fd_file *file, int fd)
@@ -255,7 +269,8 @@ int unix_place_bind(struct fd_plan *plan, struct fd_file *file, int fd)
 	if (err && s->unlinked)
 		return bind_anywhere(fd);
 	if (err)
-		return report_fail(plan->rep, err, "socket %s cannot be bound again: %s; name another with --map socket:unix:OLD=NEW",
+		return report_fail(plan->rep, err,
+				   "socket %s cannot be bound again: %s; name another with --map socket:unix:OLD=NEW",
 				   s->local_text ? s->local_text : place->path, strerror(-err));
 	if (!place->is_path || lstat(place->path, &st))
 		return 0;

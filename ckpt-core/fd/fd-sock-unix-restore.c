@@ -27,7 +27,9 @@ static bool pair_is_whole(struct fd_plan *plan, const struct fd_file *file)
 /* Sockets of a connection do not get their names again: an accepted one has its listener's. */
 static bool needs_place(const struct sock_state *s)
 {
-	return s->local.size && (s->type == SOCK_DGRAM ? s->as != SOCK_ROLE_CLOSED : s->as == SOCK_ROLE_LISTENING || s->as == SOCK_ROLE_IDLE);
+	if (s->type == SOCK_DGRAM)
+		return s->local.size && s->as != SOCK_ROLE_CLOSED;
+	return s->local.size && (s->as == SOCK_ROLE_LISTENING || s->as == SOCK_ROLE_IDLE);
 }
 
 /* A pair whose ends only one process holds is made by that process, for SO_PEERCRED; unless files come with it, which the
@@ -200,7 +202,9 @@ static int put_datagrams(struct fd_plan *plan, struct fd_file *file)
 	if (place && place->ino)
 		err = unix_place_connect(file, writer);
 	else
-		err = getsockname(file->fd, (struct sockaddr *)&name, &size) || connect(writer, (struct sockaddr *)&name, size) ? -errno : 0;
+		err = getsockname(file->fd, (struct sockaddr *)&name, &size) || connect(writer, (struct sockaddr *)&name, size)
+			      ? -errno
+			      : 0;
 	if (err)
 		return report_fail(plan->rep, err, "a unix socket cannot be filled with its unread data: %s", strerror(-err));
 	return put_unread(plan, file, writer, file->fd);
@@ -254,8 +258,9 @@ static int connect_datagram(struct fd_plan *plan, struct fd_file *file)
 		err = connect_outside(file);
 	}
 	if (err)
-		report_warn(plan->rep, "%s: not connected any more, nobody answers at %s (%s)", fd_file_name(file, name, sizeof(name)),
-			    s->remote_text ? s->remote_text : "its other end", strerror(-err));
+		report_warn(plan->rep, "%s: not connected any more, nobody answers at %s (%s)",
+			    fd_file_name(file, name, sizeof(name)), s->remote_text ? s->remote_text : "its other end",
+			    strerror(-err));
 	return 0;
 }
 
@@ -281,7 +286,8 @@ int unix_prepare(struct fd_plan *plan, struct fd_file *file)
 		err = connect_datagram(plan, file);
 	if (!err && s->as == SOCK_ROLE_LISTENING && listen(file->fd, (int)s->backlog)) {
 		err = -errno;
-		return report_fail(plan->rep, err, "%s cannot listen again: %s", fd_file_name(file, name, sizeof(name)), strerror(-err));
+		return report_fail(plan->rep, err, "%s cannot listen again: %s", fd_file_name(file, name, sizeof(name)),
+				   strerror(-err));
 	}
 	if (!err && s->as == SOCK_ROLE_IDLE)
 		shut(s, file->fd);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Unix sockets, the capturing half. A connection between two sockets of the tree is saved with what is unread in it; one that leads
- * outside will be found closed by its peer; listening and bound sockets are bound again. */
+/* Unix sockets, the capturing half. A connection between two sockets of the tree is saved with what is unread in it; one that
+ * leads outside will be found closed by its peer; listening and bound sockets are bound again. */
 #include "fd/fd-sock-unix.h"
 
 #include <fcntl.h>
@@ -120,8 +120,8 @@ static void word_bound(const struct sock_state *s, struct fd_verdict *v)
 		fd_verdict_action(v, "%s%s again without a path, since %s is not its file (any more)",
 				  *what ? "made and" : "made", *what ? " listens" : "", s->local_text);
 	else if (s->pending)
-		fd_verdict_action(v, "bound to %s again%s; %u clients that wait to be accepted are dropped", s->local_text, what,
-				  s->pending);
+		fd_verdict_action(v, "bound to %s again%s; %u clients that wait to be accepted are dropped", s->local_text,
+				  what, s->pending);
 	else
 		fd_verdict_action(v, "bound to %s again%s%s", s->local_text, what,
 				  *what ? "; clients not accepted by then are dropped" : "");
@@ -140,8 +140,9 @@ static int unix_check(struct fd_capture *cap, struct fd_file *file, struct fd_ve
 		break;
 	case SOCK_ROLE_CLOSED:
 	case SOCK_ROLE_RESET:
-		fd_verdict_action(v, s->outside ? "connection to outside: unread data saved, then it looks closed by the other side" :
-						  "closed by the other side: unread data saved");
+		fd_verdict_action(
+			v, s->outside ? "connection to outside: unread data saved, then it looks closed by the other side"
+				      : "closed by the other side: unread data saved");
 		break;
 	case SOCK_ROLE_IDLE:
 		if (s->outside)
@@ -160,7 +161,8 @@ static int unix_check(struct fd_capture *cap, struct fd_file *file, struct fd_ve
 	if (copy < 0)
 		return copy;
 	if (recv(copy, &out_of_band, 1, MSG_OOB | MSG_PEEK | MSG_DONTWAIT) == 1)
-		fd_verdict_obstacle(v, "try again once the program has received it", "an out-of-band byte has not been received yet");
+		fd_verdict_obstacle(v, "try again once the program has received it",
+				    "an out-of-band byte has not been received yet");
 	return 0;
 }
 

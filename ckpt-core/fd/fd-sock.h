@@ -96,8 +96,8 @@ struct sock_diag {
 };
 
 /* Asks in the network namespace of `pid`, or of the socket `copy` where that differs. Returns 0, -ENOENT when there is no such
- * socket (any more), -EOPNOTSUPP when this kernel has no UNIX_DIAG, -EPERM when that namespace cannot be entered, or another errno;
- * nothing is worded. */
+ * socket (any more), -EOPNOTSUPP when this kernel has no UNIX_DIAG, -EPERM when that namespace cannot be entered, or another
+ * errno; nothing is worded. */
 int sock_diag_unix(pid_t pid, int copy, uint64_t ino, struct sock_diag *ret);
 
 /* ---- restore ---- */
@@ -108,8 +108,8 @@ int sock_validate(struct fd_plan *plan, struct fd_file *file);
 /* Puts the recorded options on fd. What cannot be set is warned about unless `quiet`. */
 void sock_options_restore(struct fd_plan *plan, const struct fd_file *file, int fd, bool quiet);
 
-/* Sends the recorded unread data of `file` from `writer`, the other end. `reader` is its own end: buffers of both are enlarged where
- * need be. Returns 0 or a negative errno, worded; -ENOBUFS (not worded) when not all of it fits. */
+/* Sends the recorded unread data of `file` from `writer`, the other end. `reader` is its own end: buffers of both are enlarged
+ * where need be. Returns 0 or a negative errno, worded; -ENOBUFS (not worded) when not all of it fits. */
 int sock_queue_put(struct fd_plan *plan, const struct fd_file *file, int writer, int reader);
 size_t sock_queue_bytes(const struct fd_file *file);
 

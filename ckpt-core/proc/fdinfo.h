@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Parses /proc/PID/fdinfo/FD: what every descriptor has, what the usual kinds of descriptors add, and the rest as keys and values. */
+/* Parses /proc/PID/fdinfo/FD: what every descriptor has, and what the usual kinds of descriptors add. The rest is kept as keys
+ * and values. */
 #ifndef STASIS_PROC_FDINFO_H
 #define STASIS_PROC_FDINFO_H
 
@@ -11,7 +12,14 @@
 #include "proc/status.h"
 
 enum proc_lock_type { PROC_LOCK_FLOCK, PROC_LOCK_POSIX, PROC_LOCK_OFD, PROC_LOCK_LEASE, PROC_LOCK_DELEG, PROC_LOCK_OTHER };
-enum proc_lock_mode { PROC_LOCK_ADVISORY, PROC_LOCK_MANDATORY, PROC_LOCK_ACTIVE, PROC_LOCK_BREAKING, PROC_LOCK_BREAKER, PROC_LOCK_NOINODE };
+enum proc_lock_mode {
+	PROC_LOCK_ADVISORY,
+	PROC_LOCK_MANDATORY,
+	PROC_LOCK_ACTIVE,
+	PROC_LOCK_BREAKING,
+	PROC_LOCK_BREAKER,
+	PROC_LOCK_NOINODE,
+};
 enum proc_lock_access { PROC_LOCK_READ, PROC_LOCK_WRITE, PROC_LOCK_NONE };
 
 struct proc_lock {

@@ -32,7 +32,8 @@ static bool parse_perms(struct text *t, struct proc_vma *vma)
 
 	if (!text_word(t, &word) || text_left(&word) != 4)
 		return false;
-	vma->prot = (word.p[0] == 'r' ? PROT_READ : 0) | (word.p[1] == 'w' ? PROT_WRITE : 0) | (word.p[2] == 'x' ? PROT_EXEC : 0);
+	vma->prot =
+		(word.p[0] == 'r' ? PROT_READ : 0) | (word.p[1] == 'w' ? PROT_WRITE : 0) | (word.p[2] == 'x' ? PROT_EXEC : 0);
 	vma->shared = word.p[3] == 's';
 	return word.p[3] == 's' || word.p[3] == 'p';
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Parses /proc/PID/maps and /proc/PID/smaps into an array of mappings. With a maps text the fields that only smaps has stay 0. */
+/* Parses /proc/PID/maps and /proc/PID/smaps into an array of mappings. With a maps text the fields that only smaps has
+ * stay 0. */
 #ifndef STASIS_PROC_MAPS_H
 #define STASIS_PROC_MAPS_H
 
@@ -56,8 +57,8 @@ struct proc_vma {
 	uint64_t offset; /* bytes */
 	uint32_t dev_major, dev_minor;
 	uint64_t ino; /* 0: no file */
-	/* `name`: "" for plain anonymous memory, "[heap]", "[stack]", "[vdso]", "[anon:NAME]", or a path with newlines put back and
-	 * without " (deleted)"; `raw`: exactly as printed. A file whose own name ends in " (deleted)" or holds a literal
+	/* `name`: "" for plain anonymous memory, "[heap]", "[stack]", "[vdso]", "[anon:NAME]", or a path with newlines put back
+	 * and without " (deleted)"; `raw`: exactly as printed. A file whose own name ends in " (deleted)" or holds a literal
 	 * "\012" looks the same: compare dev and ino. Both owned, never NULL. */
 	char *name, *raw;
 	bool deleted;

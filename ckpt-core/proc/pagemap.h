@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Entries of /proc/PID/pagemap: one 64-bit number for each page of virtual memory. Source: Documentation/admin-guide/mm/pagemap.rst. */
+/* Entries of /proc/PID/pagemap: one 64-bit number for each page of virtual memory. Source: the kernel's
+ * Documentation/admin-guide/mm/pagemap.rst. */
 #ifndef STASIS_PROC_PAGEMAP_H
 #define STASIS_PROC_PAGEMAP_H
 

@@ -9,7 +9,18 @@
 #include "base/vec.h"
 #include "proc/text.h"
 
-enum line_type { LINE_I32, LINE_U32, LINE_OCTAL, LINE_MASK, LINE_BOOL, LINE_CHAR, LINE_IDS, LINE_NSIDS, LINE_GROUPS, LINE_SIGQ };
+enum line_type {
+	LINE_I32,
+	LINE_U32,
+	LINE_OCTAL,
+	LINE_MASK,
+	LINE_BOOL,
+	LINE_CHAR,
+	LINE_IDS,
+	LINE_NSIDS,
+	LINE_GROUPS,
+	LINE_SIGQ,
+};
 
 struct line_kind {
 	const char *key;
@@ -21,7 +32,8 @@ struct line_kind {
 
 #define NO_HAS SIZE_MAX
 #define LINE(key, type, member) { key, type, offsetof(struct proc_status, member), NO_HAS, false }
-#define LINE_HAS(key, type, member, has) { key, type, offsetof(struct proc_status, member), offsetof(struct proc_status, has), false }
+#define LINE_HAS(key, type, member, has) \
+	{ key, type, offsetof(struct proc_status, member), offsetof(struct proc_status, has), false }
 #define LINE_REQUIRED(key, type, member) { key, type, offsetof(struct proc_status, member), NO_HAS, true }
 
 static const struct line_kind kinds[] = {
@@ -137,7 +149,8 @@ static int parse_line(const struct line_kind *kind, struct text *t, struct proc_
 			*(char *)field = *t->p;
 		break;
 	case LINE_IDS:
-		ok = text_u32(t, 10, &ids[0]) && text_u32(t, 10, &ids[1]) && text_u32(t, 10, &ids[2]) && text_u32(t, 10, &ids[3]);
+		ok = text_u32(t, 10, &ids[0]) && text_u32(t, 10, &ids[1]) && text_u32(t, 10, &ids[2]) &&
+		     text_u32(t, 10, &ids[3]);
 		break;
 	case LINE_NSIDS:
 		ok = parse_nsids(t, field);

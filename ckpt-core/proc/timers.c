@@ -33,7 +33,8 @@ static bool parse_rest(struct text *t, struct proc_timer *timer)
 {
 	struct text line;
 
-	if (!text_line(t, &line) || !text_take(&line, "signal:") || !text_i32(&line, &timer->signal) || !text_take_char(&line, '/'))
+	if (!text_line(t, &line) || !text_take(&line, "signal:") || !text_i32(&line, &timer->signal) ||
+	    !text_take_char(&line, '/'))
 		return false;
 	text_take(&line, "0x"); /* %px prints none; be lenient */
 	if (!text_u64(&line, 16, &timer->value))

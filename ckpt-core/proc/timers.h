@@ -16,8 +16,8 @@ struct proc_timer {
 	int32_t clockid;
 };
 
-/* In ascending order of id, whatever the order of the text. `*ret_array` is owned by the caller (free), NULL when there are none.
- * Returns 0, -EBADMSG or -ENOMEM. */
+/* In ascending order of id, whatever the order of the text. `*ret_array` is owned by the caller (free), NULL when there are
+ * none. Returns 0, -EBADMSG or -ENOMEM. */
 int proc_timers_parse(const char *text, size_t size, struct proc_timer **ret_array, size_t *ret_n);
 
 #endif

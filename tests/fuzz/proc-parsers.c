@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* libFuzzer target for the parsers of /proc texts: the first byte of the input picks the parser, the rest is the text. Whatever a
- * parser hands back must be freed without a fault and must hold what its header promises. */
+/* libFuzzer target for the parsers of /proc texts: the first byte of the input picks the parser, the rest is the text. Whatever
+ * a parser hands back must be freed without a fault and must hold what its header promises. */
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>

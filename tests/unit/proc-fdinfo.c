@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The parser of /proc/PID/fdinfo/FD: every kind it knows is made here and looked at, so that a kernel with another format is noticed. */
+/* The parser of /proc/PID/fdinfo/FD: every kind it knows is made here and looked at. So a kernel with another format is
+ * noticed. */
 #include "proc-exact.h"
 
 #include <errno.h>
@@ -305,7 +306,8 @@ static void descriptors_in_flight_are_counted(void **state)
 
 static void what_is_not_known_is_kept(void **state)
 {
-	struct proc_fdinfo info = parse("pos:\t0\nflags:\t0100002\nmnt_id:\t24\nino:\t105\niff:\ttap0 \nAPI:\taa:0:80\nfanotify flags:0 event\nodd\n\n");
+	struct proc_fdinfo info = parse("pos:\t0\nflags:\t0100002\nmnt_id:\t24\nino:\t105\niff:\ttap0 "
+					"\nAPI:\taa:0:80\nfanotify flags:0 event\nodd\n\n");
 
 	(void)state;
 	assert_int_equal(info.other.n, 4);
@@ -364,12 +366,14 @@ static void try_text(const char *text, size_t size)
 
 static void damage_is_harmless(void **state)
 {
-	static const char all[] = "pos:\t0\nflags:\t02\nmnt_id:\t9\nino:\t105\nlock:\t1: OFDLCK ADVISORY  READ -1 fe:00:10952768 10 EOF\n"
-				  "eventfd-count:              abc\neventfd-id: 1\neventfd-semaphore: 1\nsigmask:\t8000000000000200\n"
-				  "tfd:        6 events: 40000019 data:                5  pos:0 ino:2216 sdev:f\n"
-				  "inotify wd:2 ino:35d sdev:fe00000 mask:fff ignored_mask:0 fhandle-bytes:8 fhandle-type:1 f_handle:5d03000000000000\n"
-				  "clockid: 1\nticks: 0\nsettime flags: 00\nit_value: (99, 999990032)\nit_interval: (1, 5)\n"
-				  "Pid:\t5270\nNSpid:\t5270\t1\nscm_fds: 2\niff:\ttap0\n";
+	static const char all[] =
+		"pos:\t0\nflags:\t02\nmnt_id:\t9\nino:\t105\nlock:\t1: OFDLCK ADVISORY  READ -1 fe:00:10952768 10 EOF\n"
+		"eventfd-count:              abc\neventfd-id: 1\neventfd-semaphore: 1\nsigmask:\t8000000000000200\n"
+		"tfd:        6 events: 40000019 data:                5  pos:0 ino:2216 sdev:f\n"
+		"inotify wd:2 ino:35d sdev:fe00000 mask:fff ignored_mask:0 fhandle-bytes:8 fhandle-type:1 "
+		"f_handle:5d03000000000000\n"
+		"clockid: 1\nticks: 0\nsettime flags: 00\nit_value: (99, 999990032)\nit_interval: (1, 5)\n"
+		"Pid:\t5270\nNSpid:\t5270\t1\nscm_fds: 2\niff:\ttap0\n";
 
 	(void)state;
 	exact_each_damage(all, sizeof(all) - 1, try_text);

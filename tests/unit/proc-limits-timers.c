@@ -107,7 +107,9 @@ static void timers_come_sorted_by_id(void **state)
 
 static void timers_of_this_process(void **state)
 {
-	struct sigevent ev = { .sigev_notify = SIGEV_THREAD_ID, .sigev_signo = SIGUSR1, .sigev_value.sival_ptr = (void *)0x1234567890 };
+	struct sigevent ev = { .sigev_notify = SIGEV_THREAD_ID,
+			       .sigev_signo = SIGUSR1,
+			       .sigev_value.sival_ptr = (void *)0x1234567890 };
 	struct proc_timer *t;
 	timer_t id;
 	char *text;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The parser of /proc/PID/stat: fields land where they belong, whatever the name of the process holds. Damaged texts are refused. */
+/* The parser of /proc/PID/stat: fields land where they belong, whatever the name of the process holds. Damaged texts are
+ * refused. */
 #include "proc-exact.h"
 
 #include <errno.h>
@@ -53,7 +54,8 @@ static void every_field_lands_in_its_place(void **state)
 
 static void negative_numbers_are_read(void **state)
 {
-	static const char text[] = "7 (x) S -1 -2 -3 0 -1 4 0 0 0 0 0 0 0 0 -51 -20 5 0 1 0 0 0 1 1 0 0 0 0 0 0 0 0 0 0 -1 0 50 1 0 0 0 0 0 0 0 0 0 0 -9";
+	static const char text[] = "7 (x) S -1 -2 -3 0 -1 4 0 0 0 0 0 0 0 0 -51 -20 5 0 1 0 0 0 1 1 0 0 0 0 0 0 0 0 0 0 -1 0 "
+				   "50 1 0 0 0 0 0 0 0 0 0 0 -9";
 	struct proc_stat s;
 
 	(void)state;

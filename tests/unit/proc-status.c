@@ -104,7 +104,8 @@ static void every_line_lands_in_its_place(void **state)
 
 static void missing_lines_leave_defaults(void **state)
 {
-	static const char text[] = "Tgid:\t1\nPid:\t1\nPPid:\t0\nUid:\t0\t0\t0\t0\nGid:\t0\t0\t0\t0\nGroups:\t \nSigBlk:\t0000000000000001";
+	static const char text[] =
+		"Tgid:\t1\nPid:\t1\nPPid:\t0\nUid:\t0\t0\t0\t0\nGid:\t0\t0\t0\t0\nGroups:\t \nSigBlk:\t0000000000000001";
 	struct proc_status s;
 
 	(void)state;

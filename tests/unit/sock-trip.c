@@ -99,7 +99,8 @@ static void words_of(const struct findings *findings, char *out, size_t room)
 	for (size_t i = 0; i < findings->list.n; i++) {
 		const struct finding *f = &findings->list.items[i];
 		if (f->obstacle && n < room)
-			n += (size_t)snprintf(out + n, room - n, "%s (%s): %s; %s\n", f->object, f->kind, f->obstacle, f->remedy);
+			n += (size_t)snprintf(out + n, room - n, "%s (%s): %s; %s\n", f->object, f->kind, f->obstacle,
+					      f->remedy);
 	}
 }
 
@@ -134,12 +135,29 @@ static void start(struct run *r, const struct trip *trip)
 	snprintf(r->image, sizeof(r->image), "%s/image", directory);
 }
 
+/* As `stasis check` does: the child runs meanwhile, and nothing of it is read or changed. */
+static void look_while_running(struct run *r)
+{
+	struct fd_capture_options options = { .first_space = 10 };
+	struct fd_process proc = { 0, r->first, r->pidfd };
+	struct findings findings = { 0 };
+	struct fd_capture *cap;
+
+	assert_int_equal(fd_capture_create(&r->rep, &options, &cap), 0);
+	if (fd_capture_process(cap, &proc) || fd_capture_check(cap, &findings))
+		fail_msg("check: %s", last_words);
+	assert_true(findings.list.n > 3); /* 0 to 2, and what is under test */
+	findings_finish(&findings);
+	fd_capture_destroy(cap);
+}
+
 static void stop_and_look(struct run *r)
 {
 	struct fd_capture_options options = { .frozen = true, .first_space = 10, .image_path = r->image };
 	struct fd_process proc = { 0, r->first, r->pidfd };
 	int status;
 
+	look_while_running(r);
 	kill(r->first, SIGSTOP);
 	assert_int_equal(waitpid(r->first, &status, WUNTRACED), r->first);
 	assert_true(WIFSTOPPED(status));
@@ -153,8 +171,8 @@ static void save(struct run *r)
 	struct img_writer_options options = { .codec = IMG_CODEC_ZSTD, .overwrite = true };
 	struct img_writer *w;
 
-	if (img_writer_create(&r->rep, r->image, &options, &w) || fd_capture_save(r->cap, w) || fd_capture_save_late(r->cap, w) ||
-	    img_writer_commit(w))
+	if (img_writer_create(&r->rep, r->image, &options, &w) || fd_capture_save(r->cap, w) ||
+	    fd_capture_save_late(r->cap, w) || img_writer_commit(w))
 		fail_msg("save: %s", last_words);
 	img_writer_destroy(w);
 }

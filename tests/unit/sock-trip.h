@@ -17,7 +17,8 @@
 
 struct trip {
 	void (*hold)(void);   /* in the first child: makes things at fixed descriptors */
-	void (*after)(void);  /* in the first child, once it goes on after the capture: must find everything unchanged; or NULL */
+	void (*after)(
+		void); /* in the first child, once it goes on after the capture: must find everything unchanged; or NULL */
 	void (*before)(void); /* in the second child, before the plan (the first is gone); or NULL */
 	void (*verify)(void); /* in the second child, after install */
 	const char *maps[3];  /* "socket:tcp:1=2" */
