@@ -91,6 +91,24 @@ bool fd_back_wants_contents(const struct fd_capture *cap, const struct fd_back *
 
 /* ---- judgement ---- */
 
+/* Standard output or error sent to a file by a shell: the shell and others may hold the same description, and what they wrote there
+ * since is not ours to take back. */
+static bool is_shell_log(const struct fd_file *file)
+{
+	return (file->r.flags & O_ACCMODE) == O_WRONLY && (file->slot_fd == STDOUT_FILENO || file->slot_fd == STDERR_FILENO);
+}
+
+/* Opened with O_TMPFILE: by the flag, or, when it was opened anew since, by the name that the kernel gave it (fs/dcache.c, d_mark_tmpfile).
+ * With O_EXCL it could not be linked; that flag is not kept. */
+static bool is_linkable(const struct fd_file *file)
+{
+	const char *name = strrchr(file->r.path, '/');
+	char own[32];
+
+	snprintf(own, sizeof(own), "/#%llu", (unsigned long long)file->r.ino);
+	return (file->r.flags & O_TMPFILE) == O_TMPFILE || (name && !strcmp(name, own));
+}
+
 static void count_openers(struct fd_capture *cap)
 {
 	vec_each(&cap->files, it) {
@@ -99,11 +117,11 @@ static void count_openers(struct fd_capture *cap)
 		if (!r->backing || (r->flags & O_PATH))
 			continue;
 		struct fd_back *back = cap->backs.items[r->backing - 1];
-		if ((r->flags & O_TMPFILE) == O_TMPFILE)
+		if (back->kind == FD_BACK_DELETED && is_linkable(*it))
 			back->r.linkable = true;
 		if ((r->flags & O_ACCMODE) == O_RDONLY)
 			continue;
-		if (r->flags & O_APPEND)
+		if (r->flags & O_APPEND || is_shell_log(*it))
 			back->appenders++;
 		else
 			back->writers++;

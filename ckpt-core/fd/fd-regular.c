@@ -45,7 +45,7 @@ static int file_check(struct fd_capture *cap, struct fd_file *file, struct fd_ve
 	const struct fd_back *back = cap->backs.items[file->r.backing - 1];
 	const char *path = file->r.path;
 
-	if (back->kind == FD_BACK_REGULAR && (file->r.flags & O_APPEND) && (file->r.flags & O_ACCMODE) != O_RDONLY)
+	if (back->kind == FD_BACK_REGULAR && back->r.log && (file->r.flags & O_ACCMODE) != O_RDONLY)
 		fd_verdict_action(v, "%s: opened again, written on at the end", path);
 	else if (back->kind == FD_BACK_REGULAR)
 		fd_verdict_action(v, "%s: opened again at offset %llu", path, (unsigned long long)file->r.pos);
@@ -65,7 +65,9 @@ static int file_prepare(struct fd_plan *plan, struct fd_file *file)
 	int fd = fd_back_open(plan, back, file);
 	if (fd < 0)
 		return fd;
-	if (lseek(fd, (off_t)file->r.pos, SEEK_SET) < 0) {
+	/* A log has grown since, or was begun anew: it is written on at its end. */
+	bool at_end = back->r.log && (file->r.flags & O_ACCMODE) == O_WRONLY;
+	if (lseek(fd, at_end ? 0 : (off_t)file->r.pos, at_end ? SEEK_END : SEEK_SET) < 0) {
 		int err = -errno;
 
 		close(fd);

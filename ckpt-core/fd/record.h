@@ -64,7 +64,7 @@ struct fd_back_record {
 	uint32_t mode, uid, gid; /* st_mode and owner; uid and gid as our user namespace sees them */
 	uint32_t rdev_major, rdev_minor;
 	bool writable; /* open for writing (but for appending only), or mapped shared and writable: part of the state */
-	bool log;      /* written by appending only: goes on where it is, contents never reverted */
+	bool log;      /* written by appending, or as a shell's standard output, only: goes on at its end, contents never reverted */
 	uint32_t mapped; /* FD_MAPPED_* */
 	uint32_t space;  /* of the contents, offset 0 = start of the file; 0 = contents are not in the image */
 	struct img_bytes build_id; /* of an ELF file that is mapped */
