@@ -204,7 +204,8 @@ int sock_validate(struct fd_plan *plan, struct fd_file *file)
 
 	if (!s || !role_known(s) || !items_known(file) || s->type == 0 || s->type > SOCK_PACKET ||
 	    (s->local.size && (!s->local_text || !sock_address_valid(s->local.data, s->local.size, s->domain))) ||
-	    (s->remote.size && (!s->remote_text || !sock_address_valid(s->remote.data, s->remote.size, s->domain))) || s->shutdown > 3)
+	    (s->remote.size && (!s->remote_text || !sock_address_valid(s->remote.data, s->remote.size, s->domain))) ||
+	    s->shutdown > 3)
 		return report_fail(plan->rep, -EBADMSG, "image: the record of socket %u is damaged", file->r.id);
 	return 0;
 }

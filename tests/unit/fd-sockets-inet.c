@@ -141,11 +141,27 @@ static void a_port_in_use_is_an_unmet_need(void **state)
 	trip_expect_unmet(&(struct trip){ hold_listener, .keep_original = true }, "--map socket:tcp:");
 }
 
-static char map_text[64];
+static long old_port, new_port; /* free ones, known before the children are made */
+
+static void choose_ports(void)
+{
+	long *ports[] = { &old_port, &new_port };
+	int fds[2];
+
+	for (int i = 0; i < 2; i++) {
+		struct sockaddr_in any = v4(INADDR_ANY, 0);
+
+		fds[i] = socket(AF_INET, SOCK_STREAM, 0);
+		assert_int_equal(bind(fds[i], (struct sockaddr *)&any, sizeof(any)), 0);
+		*ports[i] = port_of(fds[i]);
+	}
+	close(fds[0]);
+	close(fds[1]);
+}
 
 static void hold_listener_at_known_port(void)
 {
-	struct sockaddr_in any = v4(INADDR_ANY, trip_notes->number[2] = 28517);
+	struct sockaddr_in any = v4(INADDR_ANY, old_port);
 	int fd = socket(AF_INET, SOCK_STREAM, 0);
 
 	set(fd, SOL_SOCKET, SO_REUSEADDR, 1);
@@ -156,16 +172,20 @@ static void hold_listener_at_known_port(void)
 
 static void verify_mapped(void)
 {
-	CHECK_INT(port_of(10), 28518);
-	close(dial(SOCK_STREAM, 28518));
+	CHECK_INT(port_of(10), new_port);
+	close(dial(SOCK_STREAM, new_port));
 	CHECK(accept(10, NULL, NULL) >= 0);
-	close(dial(SOCK_STREAM, 28517)); /* the original still serves */
+	close(dial(SOCK_STREAM, old_port)); /* the original still serves */
 }
 
 static void a_port_can_be_mapped(void **state)
 {
+	char map[64];
+
 	(void)state;
-	trip_run(&(struct trip){ hold_listener_at_known_port, NULL, NULL, verify_mapped, { "socket:tcp:28517=28518" }, .keep_original = true });
+	choose_ports();
+	snprintf(map, sizeof(map), "socket:tcp:%ld=%ld", old_port, new_port);
+	trip_run(&(struct trip){ hold_listener_at_known_port, NULL, NULL, verify_mapped, { map }, .keep_original = true });
 }
 
 static void verify_mapped_address(void)
@@ -180,16 +200,23 @@ static void verify_mapped_address(void)
 
 static void an_address_can_be_mapped(void **state)
 {
+	char map[64];
+
 	(void)state;
-	trip_run(&(struct trip){ hold_listener_at_known_port, NULL, NULL, verify_mapped_address,
-				 { "socket:tcp:0.0.0.0:28517=127.0.0.1:28518" }, .keep_original = true });
+	choose_ports();
+	snprintf(map, sizeof(map), "socket:tcp:0.0.0.0:%ld=127.0.0.1:%ld", old_port, new_port);
+	trip_run(&(struct trip){
+		hold_listener_at_known_port, NULL, NULL, verify_mapped_address, { map }, .keep_original = true });
 }
 
 static void a_bad_map_is_an_unmet_need(void **state)
 {
+	char map[64];
+
 	(void)state;
-	snprintf(map_text, sizeof(map_text), "socket:tcp:28517=localhost:http");
-	trip_expect_unmet(&(struct trip){ hold_listener_at_known_port, .maps = { map_text } }, "is no address");
+	choose_ports();
+	snprintf(map, sizeof(map), "socket:tcp:%ld=localhost:http", old_port);
+	trip_expect_unmet(&(struct trip){ hold_listener_at_known_port, .maps = { map } }, "is no address");
 }
 
 static void hold_v6(void)
@@ -674,7 +701,7 @@ static void packet_sockets_are_refused_by_name(void **state)
 	trip_expect_obstacle(&(struct trip){ hold_packet }, "AF_PACKET");
 }
 
-static void hold_netfilter(void)
+static void hold_stateful_netlink(void)
 {
 	int fd = socket(AF_NETLINK, SOCK_RAW, NETLINK_AUDIT);
 
@@ -691,7 +718,7 @@ static void hold_netfilter(void)
 static void netlink_with_state_is_refused(void **state)
 {
 	(void)state;
-	trip_expect_obstacle(&(struct trip){ hold_netfilter }, "netlink family");
+	trip_expect_obstacle(&(struct trip){ hold_stateful_netlink }, "netlink family");
 }
 
 int main(void)
