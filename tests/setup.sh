@@ -20,6 +20,15 @@ setup_as_root() {
 	fi
 }
 
+# Closes what the caller's caller left open: a guest would inherit it (a lock, say, that then is held when it is restarted).
+setup_close_inherited() {
+	local fd
+	for fd in /proc/$$/fd/*; do
+		fd=${fd##*/}
+		[ "$fd" -le 2 ] || [ "$fd" = 255 ] || eval "exec $fd>&-" # 255 is bash's own
+	done
+}
+
 # setup_packages GROUP...: installs those of tests/packages that are missing.
 setup_packages() {
 	local group missing=() p

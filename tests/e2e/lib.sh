@@ -3,6 +3,7 @@
 # A scenario exits with 0 (passed), 77 (skipped, after a line "SKIPPED: reason") or anything else (failed, after "FAIL: ...").
 
 . "$(dirname "${BASH_SOURCE[0]}")/../setup.sh"
+setup_close_inherited
 set -u
 unset MALLOC_PERTURB_ # meson sets it for tests; it would make QEMU's numbers worthless
 : "${STASIS:?must name the stasis binary}"

@@ -15,7 +15,8 @@ cp "$STASIS" "$scratch/stasis"
 cp "$PUPPET" "$scratch/puppet"
 cp "$HERD" "$scratch/herd"
 chmod 711 "$scratch"
-[ "$(id -u)" != 0 ] || chown 65534:65534 "$scratch/work" "$scratch/mutants" "$STASIS_RUNTIME_DIR"
+: >"$scratch/work/puppet.out"
+[ "$(id -u)" != 0 ] || chown 65534:65534 "$scratch/work" "$scratch/work/puppet.out" "$scratch/mutants" "$STASIS_RUNTIME_DIR"
 cd "$scratch/work" || exit 1
 # A mutant may claim any amount of memory and disk: the limits keep that its own problem.
 ulimit -c 0 -f 1048576
