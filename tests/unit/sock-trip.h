@@ -39,7 +39,7 @@ struct trip_notes {
 	volatile int stage; /* enum in sock-trip.c */
 	bool skip;
 	long number[16];
-	char text[4][128];
+	char text[4][64];
 };
 extern struct trip_notes *trip_notes;
 
