@@ -296,8 +296,10 @@ static void hold(struct driver *d, pid_t pid)
 	if (d->pidfd >= 0)
 		close(d->pidfd);
 	d->pidfd = pidfd_open(pid, 0);
-	if (d->pidfd < 0)
-		driver_fail(d, "target pid %d: %s", pid, strerror(errno));
+	if (d->pidfd < 0) {
+		driver_look(d); /* its own words, if it has left any, say more */
+		driver_fail(d, "target pid %d is gone at once: %s", pid, strerror(errno));
+	}
 }
 
 static bool add_refused(struct driver *d, const char *word)

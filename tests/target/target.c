@@ -251,19 +251,32 @@ bool target_filled(const void *p, size_t n, uint64_t seed)
 	return true;
 }
 
-const char *target_slurp(const char *path)
+static int slurp(const char *path, char *text, size_t size)
 {
-	static char text[256 << 10];
 	size_t n = 0;
 	ssize_t r;
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	int pieces = 0, fd = open(path, O_RDONLY | O_CLOEXEC);
 
 	target_check(fd >= 0, "%s: %m", path);
-	while (n < sizeof(text) - 1 && (r = read(fd, text + n, sizeof(text) - 1 - n)) > 0)
+	for (; n < size - 1 && (r = read(fd, text + n, size - 1 - n)) > 0; pieces++)
 		n += r;
 	close(fd);
 	text[n] = 0;
-	return text;
+	return pieces;
+}
+
+const char *target_slurp(const char *path)
+{
+	static char text[2][256 << 10];
+
+	/* In several pieces: a restart may come between two of them, so read it until it is the same twice. */
+	if (slurp(path, text[0], sizeof(text[0])) > 1)
+		for (int i = 1; i < 20; i++) {
+			slurp(path, text[i % 2], sizeof(text[0]));
+			if (strcmp(text[0], text[1]) == 0)
+				break;
+		}
+	return text[0];
 }
 
 const char *target_field(const char *text, const char *name)
@@ -281,9 +294,8 @@ const char *target_field(const char *text, const char *name)
 	target_fail("no field %s", name);
 }
 
-const char *target_smaps(const void *addr)
+static void smaps_entry(const void *addr, char *entry, size_t size)
 {
-	static char entry[4096];
 	FILE *f = fopen("/proc/self/smaps", "re");
 	unsigned long lo, hi;
 	char line[1024];
@@ -297,9 +309,22 @@ const char *target_smaps(const void *addr)
 				break;
 			in = (unsigned long)addr >= lo && (unsigned long)addr < hi;
 		}
-		if (in && strlen(entry) + strlen(line) < sizeof(entry))
+		if (in && strlen(entry) + strlen(line) < size)
 			strcat(entry, line);
 	}
 	fclose(f);
-	return entry;
+}
+
+const char *target_smaps(const void *addr)
+{
+	static char entry[2][4096];
+
+	smaps_entry(addr, entry[0], sizeof(entry[0]));
+	/* Read in several pieces, and a restart may come between two of them: what is the same twice is whole. */
+	for (int i = 1; i < 20; i++) {
+		smaps_entry(addr, entry[i % 2], sizeof(entry[0]));
+		if (entry[0][0] && strcmp(entry[0], entry[1]) == 0)
+			break;
+	}
+	return entry[0];
 }
