@@ -259,7 +259,7 @@ static void connect_outside(int fd_number, void (*outside)(int fd))
 	int client = dial(SOCK_STREAM, port_of(listener)), server = accept(listener, NULL, NULL);
 	CHECK(server >= 0);
 	close(listener);
-	pid_t pid = fork();
+	pid_t pid = trip_fork_outsider();
 	if (pid == 0) {
 		for (int fd = 0; fd < 20; fd++)
 			if (fd != client)

@@ -234,7 +234,7 @@ static void an_out_of_band_byte_is_an_obstacle(void **state)
 static void hold_outside(void)
 {
 	pair(SOCK_STREAM, 10, 11);
-	pid_t pid = fork();
+	pid_t pid = trip_fork_outsider();
 	if (pid == 0) {
 		close(10);
 		pause();

@@ -36,6 +36,17 @@ void trip_fail(const char *fmt, ...)
 	_exit(1);
 }
 
+pid_t trip_fork_outsider(void)
+{
+	pid_t parent = getpid(), pid = fork();
+
+	if (pid < 0)
+		trip_fail("no process can be made");
+	if (pid == 0 && (prctl(PR_SET_PDEATHSIG, SIGKILL) || getppid() != parent))
+		_exit(2);
+	return pid;
+}
+
 static void on_message(void *ctx, enum report_level level, const char *text)
 {
 	size_t n = strlen(last_words);

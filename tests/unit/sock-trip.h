@@ -11,6 +11,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/types.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -56,6 +57,9 @@ __attribute__((format(printf, 1, 2), noreturn)) void trip_fail(const char *fmt, 
 		if (a_ != b_)                                                                                         \
 			trip_fail("%s:%d: %s is %lld, not %lld", __func__, __LINE__, #a, a_, b_);                      \
 	} while (0)
+
+/* fork, in a child: for somebody outside of the tree, who goes when the child does. */
+pid_t trip_fork_outsider(void);
 
 /* Puts fd at a number and closes the old one. */
 static inline void at(int fd, int number)
