@@ -67,15 +67,19 @@ int fd_back_open_source(const struct fd_back *back, bool *ret_copy)
 	*ret_copy = false;
 	if (back->slot_fd < 0 && back->kind == FD_BACK_REGULAR)
 		return open_by_path(back);
-	if (back->leased) {
+	if (back->leased && back->readable) {
 		*ret_copy = true;
-		fd = fd_source_copy(&back->proc, back->slot_fd);
-		return fd;
+		return fd_source_copy(&back->proc, back->slot_fd);
 	}
 	fd_back_proc_path(back, path, sizeof(path));
 	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY | O_NOATIME);
 	if (fd < 0 && errno == EPERM)
 		fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	/* What the target may read because it opened it before that was forbidden. */
+	if (fd < 0 && errno == EACCES && back->readable) {
+		*ret_copy = true;
+		return fd_source_copy(&back->proc, back->slot_fd);
+	}
 	return fd < 0 ? -errno : fd;
 }
 
@@ -119,9 +123,14 @@ static void count_openers(struct fd_capture *cap)
 		struct fd_back *back = cap->backs.items[r->backing - 1];
 		if (back->kind == FD_BACK_DELETED && is_linkable(*it))
 			back->r.linkable = true;
+		if ((r->flags & O_ACCMODE) != O_WRONLY && !back->readable) {
+			back->readable = true;
+			back->proc = (*it)->proc;
+			back->slot_fd = (*it)->slot_fd;
+		}
 		if ((r->flags & O_ACCMODE) == O_RDONLY)
 			continue;
-		if (r->flags & O_APPEND || is_shell_log(*it))
+		if ((r->flags & O_APPEND) || is_shell_log(*it))
 			back->appenders++;
 		else
 			back->writers++;

@@ -189,25 +189,23 @@ static int order_insert(struct fd_capture *cap, struct fd_file *file, size_t pla
 }
 
 /* F_SETOWN and F_SETSIG. An owner that is no task any more, or none that the target could name, is none. */
-static int read_owner(struct fd_file *file, int copy)
+static void read_owner(struct fd_file *file, int copy)
 {
 	struct f_owner_ex owner;
-
-	if (fcntl(copy, F_GETOWN_EX, &owner) || !owner.pid)
-		return 0;
-	file->r.owner_type = (uint32_t)owner.type;
-	file->r.owner = fd_inner_pid(owner.pid);
 	int signal = fcntl(copy, F_GETSIG);
+
 	if (signal > 0)
 		file->r.owner_signal = signal;
-	return 0;
+	if (fcntl(copy, F_GETOWN_EX, &owner) || !owner.pid)
+		return;
+	file->r.owner_type = (uint32_t)owner.type;
+	file->r.owner = fd_inner_pid(owner.pid);
 }
 
 static int describe(struct fd_capture *cap, struct fd_file *file, const struct proc_fdinfo *info)
 {
 	AUTO_CLOSE int copy = fd_file_copy(cap, file);
 	struct fd_look look = { &file->proc, file->slot_fd, file->link, &file->st, info, copy };
-	int err = 0;
 
 	if (copy < 0)
 		return copy;
@@ -224,10 +222,8 @@ static int describe(struct fd_capture *cap, struct fd_file *file, const struct p
 		memcpy(file->state, &file->r.id, sizeof(file->r.id));
 	}
 	if (!(file->r.flags & O_PATH))
-		err = read_owner(file, copy);
-	if (!err && file->kind->inspect)
-		err = file->kind->inspect(cap, file, &look);
-	return err;
+		read_owner(file, copy);
+	return file->kind->inspect ? file->kind->inspect(cap, file, &look) : 0;
 }
 
 /* The link's text without the kernel's " (deleted)"; whether that was the kernel's is for the kind to tell. */

@@ -69,13 +69,14 @@ struct fd_back {
 	/* capture: how to get at it again: a descriptor or a mapping of a process */
 	struct fd_process proc;
 	int slot_fd; /* -1: only mapped, see the windows */
+	bool readable; /* open for reading as slot_fd */
 	VEC(struct fd_window) windows;
 	bool has_map_id; /* what /proc/PID/maps calls it; may differ from st_dev:st_ino (btrfs, overlayfs) */
 	uint32_t map_major, map_minor;
 	uint64_t map_ino;
 	unsigned writers, appenders; /* descriptions */
 	bool memory;  /* on tmpfs or hugetlbfs: shared memory with a name when it is mapped */
-	bool leased;  /* to open it would break a lease of the target's */
+	bool leased;  /* to open it might break a lease of the target's */
 	int clone_fd; /* own copy or reflink, made while frozen, written to the image by save_late; -1 = none */
 
 	/* restore */

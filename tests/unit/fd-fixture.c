@@ -282,6 +282,15 @@ void fd_look_at(struct fd_fixture *f)
 	close(f->pidfd);
 }
 
+/* The obstacles go to what was said, for the message of a test that did not expect them. */
+static int refused(struct fd_fixture *f)
+{
+	vec_each(&f->findings.list, it)
+		if (it->obstacle)
+			report_info(&f->rep, "%s (%s): %s; %s", it->object, it->kind, it->obstacle, it->remedy);
+	return f->findings.obstacles ? -EOPNOTSUPP : 0;
+}
+
 int fd_checkpoint(struct fd_fixture *f)
 {
 	struct img_writer_options options = { .codec = IMG_CODEC_ZSTD, .overwrite = true };
@@ -292,8 +301,8 @@ int fd_checkpoint(struct fd_fixture *f)
 	kill(f->target, SIGSTOP);
 	assert_int_equal(waitpid(f->target, &status, WUNTRACED), f->target);
 	int err = capture(f, true, &cap);
-	if (!err && f->findings.obstacles)
-		err = -EOPNOTSUPP;
+	if (!err)
+		err = refused(f);
 	if (!err)
 		err = img_writer_create(&f->rep, f->image, &options, &w);
 	if (!err)
@@ -364,8 +373,8 @@ int fd_restart(struct fd_fixture *f, void (*check)(void))
 	int err = img_reader_open(&f->rep, f->image, &reader);
 	if (!err)
 		err = fd_plan_create(&f->rep, reader, &options, &f->findings, &plan);
-	if (!err && f->findings.obstacles)
-		err = -EOPNOTSUPP;
+	if (!err)
+		err = refused(f);
 	if (!err) {
 		err = fd_plan_prepare(plan);
 		if (err)
