@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -74,12 +75,45 @@ static void arm(const char *point, enum mode mode)
 	setenv("STASIS_FAULT", text, 1);
 }
 
+static bool is_pausing(pid_t pid)
+{
+	char path[64];
+	int call = -1;
+	FILE *in;
+
+	snprintf(path, sizeof(path), "/proc/%d/syscall", pid);
+	in = fopen(path, "re");
+	if (in && fscanf(in, "%d", &call) != 1)
+		call = -1;
+	if (in)
+		fclose(in);
+	return call == SYS_pause;
+}
+
+/* The process of the command that hangs at the fault point: it, a child of it, or a child of such. A new process that waits for its
+ * controller pauses as well, and is deeper down than that. */
+static pid_t hanging(pid_t front)
+{
+	pid_t level[16] = { front }, next[16];
+
+	for (int n = 1, n_next; n; n = n_next) {
+		n_next = 0;
+		for (int i = 0; i < n; i++) {
+			if (is_pausing(level[i]))
+				return level[i];
+			n_next += driver_children(level[i], next + n_next, 16 - n_next);
+		}
+		memcpy(level, next, sizeof(level));
+	}
+	return 0;
+}
+
 /* Runs the command with a fault armed; it must not succeed. */
 static void run_armed(struct fault *f, const char *const *args, const char *point, enum mode mode)
 {
-	pid_t front, controller;
+	pid_t front, hung, children[8];
 	char words[100];
-	int status;
+	int status, n;
 
 	arm(point, mode);
 	if (mode == FAIL || mode == KILL) {
@@ -89,14 +123,20 @@ static void run_armed(struct fault *f, const char *const *args, const char *poin
 		status = driver_wait(front, 400);
 		if (status != -1)
 			driver_fail(&f->d, "%s: the fault point is not reached, or does not hang (wait status %x)", point, status);
-		controller = driver_child_of(front);
-		if (mode == HANG_BOTH || !controller)
+		hung = hanging(front);
+		n = driver_children(front, children, 8);
+		if (!hung)
+			driver_fail(&f->d, "%s: stasis %s does not end, and nobody hangs at the fault point", point, args[0]);
+		if (mode == HANG_BOTH) {
 			kill(front, SIGKILL);
-		if (controller)
-			kill(controller, SIGKILL);
+			while (n)
+				kill(children[--n], SIGKILL);
+		} else {
+			kill(hung, SIGKILL);
+		}
 		status = driver_wait(front, 20000);
 		if (status == -1)
-			driver_fail(&f->d, "%s: its controller was killed, and stasis %s (pid %d) does not end", point, args[0], front);
+			driver_fail(&f->d, "%s: pid %d, which hung, was killed, and stasis %s (pid %d) does not end", point, hung, args[0], front);
 	}
 	unsetenv("STASIS_FAULT");
 	if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
@@ -162,15 +202,16 @@ static void try_restart(struct fault *f, const char *point, enum mode mode)
 	turns = f->d.turns;
 	list(f->d.scratch, before);
 	unlink(pidfile);
-	run_armed(f, (const char *[]){ "restart", f->good, "--detach", "--pidfile", pidfile, NULL }, point, mode);
+	/* In the foreground where it hangs, so that the processes of the command are below us. */
+	run_armed(f, (const char *[]){ "restart", f->good, "--pidfile", pidfile, mode == FAIL || mode == KILL ? "--detach" : NULL, NULL }, point, mode);
 	driver_alone(&f->d);
 	driver_look(&f->d);
 	if (f->d.turns != turns)
 		driver_fail(&f->d, "%s: the target ran although its restart failed", point);
 	list(f->d.scratch, after);
-	if (strcmp(before, after))
+	if (mode == FAIL && strcmp(before, after))
 		driver_fail(&f->d, "%s: files before: %s after: %s", point, before, after);
-	if (access(pidfile, F_OK) == 0)
+	if (mode == FAIL && access(pidfile, F_OK) == 0)
 		driver_fail(&f->d, "%s: there is a pid file", point);
 }
 
@@ -193,6 +234,7 @@ static void usage(void)
 int main(int argc, char **argv)
 {
 	static const struct option options[] = { { "stasis", 1, 0, 's' }, { "mode", 1, 0, 'm' }, { "stop", 0, 0, 'k' }, { "keep", 0, 0, 'K' }, {} };
+	static char start[LISTING], before[LISTING], after[LISTING];
 	struct fault f = { 0 };
 	const char *stasis = NULL;
 	char *witness;
@@ -226,10 +268,16 @@ int main(int argc, char **argv)
 		good_checkpoint(&f, true);
 	} else {
 		good_checkpoint(&f, true);
+		list(f.d.scratch, start);
 		for (const char *const *point = restart_points; *point; point++)
 			try_restart(&f, *point, mode);
 	}
+	list(f.d.scratch, before);
 	good_restart(&f);
+	list(f.d.scratch, after);
+	/* What a killed restart could not clear away, the next one does. */
+	if (strcmp(argv[optind], "restart") == 0 && strcmp(start, after))
+		driver_fail(&f.d, "files at first: %s, before the good restart: %s, after it: %s", start, before, after);
 	finish(&f);
 	return 0;
 }

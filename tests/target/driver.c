@@ -79,18 +79,18 @@ static pid_t parent_of(pid_t pid)
 	return ppid;
 }
 
-pid_t driver_child_of(pid_t parent)
+int driver_children(pid_t parent, pid_t *pids, int max)
 {
 	DIR *dir = opendir("/proc");
 	struct dirent *e;
-	pid_t found = 0;
+	int n = 0;
 
-	while (dir && !found && (e = readdir(dir)))
+	while (dir && n < max && (e = readdir(dir)))
 		if (atoi(e->d_name) > 0 && parent_of(atoi(e->d_name)) == parent)
-			found = atoi(e->d_name);
+			pids[n++] = atoi(e->d_name);
 	if (dir)
 		closedir(dir);
-	return found;
+	return n;
 }
 
 /* All descendants of ours that are not yet reaped, into `pids`; how many. */

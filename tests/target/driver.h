@@ -88,8 +88,8 @@ void driver_done(struct driver *d);
 /* Waits until no descendant of ours is left but the target and those between it and us. */
 void driver_alone(struct driver *d);
 
-/* Some child of this process, 0 if it has none. */
-pid_t driver_child_of(pid_t parent);
+/* The children of a process, at most `max`; how many. */
+int driver_children(pid_t parent, pid_t *pids, int max);
 
 /* Everything must have ended by itself: no descendant of ours may be left after a moment. Removes the scratch directory. */
 void driver_finish(struct driver *d);
