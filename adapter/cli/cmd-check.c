@@ -37,7 +37,7 @@ static int check_target(struct session *s, const char *word, const struct stasis
 	if (!err)
 		err = stasis_check(s->job, t.pid, options, &found);
 	if (err) {
-		session_explain(s, err);
+		session_explain(s, err, "cancelled");
 		session_print_failure(s);
 	} else {
 		status = check_show(s, &t, &found);

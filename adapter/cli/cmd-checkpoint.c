@@ -36,9 +36,9 @@ static int checkpoint_summary(struct session *s, const struct checkpoint_args *a
 	if (a->common.quiet || !(a->common.verbose || isatty(STDOUT_FILENO)))
 		return CLI_OK;
 	AUTO_FREE char *title = target_title(t), *image = words_clean(a->image);
-	printf("%s: %s of %s in %s; paused for %s, %s in all%s\n", title ? title : "target", words_size(r->stats.file_bytes, size),
-	       words_size(r->stats.page_bytes, pages), image ? image : "the image", words_time(r->pause_us, pause),
-	       words_time(r->total_us, total), a->stop ? "; the target was ended" : "");
+	printf("%s: %s, %s for %s of memory; %s %s, %s in all\n", title ? title : "target", image ? image : "image",
+	       words_size(r->stats.file_bytes, size), words_size(r->stats.page_bytes, pages),
+	       a->stop ? "ended after" : "paused for", words_time(r->pause_us, pause), words_time(r->total_us, total));
 	return CLI_OK;
 }
 
@@ -72,7 +72,7 @@ static int checkpoint_target(struct session *s, struct checkpoint_args *a, const
 	}
 	session_mute(s);
 	if (err) {
-		session_explain(s, err);
+		session_explain(s, err, "cancelled; the target runs on and no image was made");
 		session_print_failure(s);
 		status = session_failed(CLI_FAILED);
 	} else {

@@ -97,7 +97,7 @@ static int restart_plan(struct session *s, struct stasis_restart_options *option
 	int err = stasis_restart(s->job, options, &none);
 	/* Obstacles may come as an error as well: they are what was asked for. */
 	if (err && !found.obstacles) {
-		session_explain(s, err);
+		session_explain(s, err, "cancelled");
 		session_print_failure(s);
 	} else if (s->json) {
 		status = session_print_json(s, json_pack("{s:b, s:o, s:I, s:o}", "ok", !found.obstacles, "image",
@@ -190,7 +190,7 @@ static int restart_image(struct session *s, struct restart_args *a, struct stasi
 	err = stasis_restart(s->job, options, &target);
 	session_mute(s);
 	if (err) {
-		session_explain(s, err);
+		session_explain(s, err, "cancelled; nothing was started");
 		status = session_failed(CLI_NOT_STARTED);
 	} else if (a->pidfile && pidfile_write(s->rep, a->pidfile, target.pid)) {
 		kill(target.init, SIGKILL); /* and with it all of its namespace */

@@ -33,7 +33,7 @@ struct watch {
 	struct foreground *fg;
 	struct reporter *rep;
 	const struct stasis_restarted *target;
-	bool left_stopped;
+	bool left_stopped; /* by the restart, which is not news */
 	sigset_t ignored; /* by us before the restart (nohup, a shell's background job) */
 };
 
@@ -154,13 +154,17 @@ static void stop_ourselves(int sig)
 		sigaction(sig, &old, NULL);
 }
 
-static void target_stopped(const struct watch *w, int sig)
+static void target_stopped(struct watch *w, int sig)
 {
 	struct proc_stat st;
 	bool wanted_terminal = sig == SIGTTIN || sig == SIGTTOU;
 
+	if (w->left_stopped) {
+		w->left_stopped = false;
+		return;
+	}
 	/* Without a terminal there is no shell that would continue us. The news may be old: it may have been continued since. */
-	if (w->fg->tty < 0 || w->left_stopped || process_stat(w->target->pid, &st) || st.state != 'T')
+	if (w->fg->tty < 0 || process_stat(w->target->pid, &st) || st.state != 'T')
 		return;
 	/* It asked for the terminal just before we gave it. */
 	if (wanted_terminal && w->fg->has_job && tcgetpgrp(w->fg->tty) == w->fg->group) {
@@ -178,7 +182,7 @@ static void target_stopped(const struct watch *w, int sig)
 /* ---- waiting ---- */
 
 /* Returns 1 when the target has ended, 0 when it has not, or a negative errno. */
-static int read_status(const struct watch *w, int *ret_status)
+static int read_status(struct watch *w, int *ret_status)
 {
 	int status;
 	ssize_t n = read(w->target->status_fd, &status, sizeof(status));
@@ -197,7 +201,7 @@ static int read_status(const struct watch *w, int *ret_status)
 	return 1;
 }
 
-static int watch_loop(const struct watch *w, int signal_fd, int *ret_status)
+static int watch_loop(struct watch *w, int signal_fd, int *ret_status)
 {
 	struct pollfd p[] = { { .fd = signal_fd, .events = POLLIN }, { .fd = w->target->status_fd, .events = POLLIN } };
 	int got = 0;

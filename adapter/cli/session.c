@@ -106,14 +106,10 @@ void session_mute(struct session *s)
 	s->shared->muted = true;
 }
 
-void session_explain(struct session *s, int err)
+void session_explain(struct session *s, int err, const char *cancelled)
 {
-	if (s->shared->used)
-		return;
-	if (err == -ECANCELED)
-		report_fail(s->rep, err, "cancelled");
-	else
-		report_fail(s->rep, err, "%s", strerror(-err));
+	if (!s->shared->used)
+		report_fail(s->rep, err, "%s", err == -ECANCELED ? cancelled : strerror(-err));
 }
 
 void session_print_failure(struct session *s)

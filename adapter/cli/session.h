@@ -40,8 +40,8 @@ void session_finish(struct session *s);
 /* Takes the progress bar away for good. */
 void session_mute(struct session *s);
 
-/* Says something when nobody has said yet why the work failed with `err`. */
-void session_explain(struct session *s, int err);
+/* Says why the work failed with `err` when nobody has said it yet: `cancelled` after -ECANCELED, else what the errno means. */
+void session_explain(struct session *s, int err, const char *cancelled);
 
 /* The exit status for a piece of work that failed: 128 + signal when it was cancelled, else `status`. */
 int session_failed(int status);
