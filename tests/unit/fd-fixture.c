@@ -124,7 +124,9 @@ int fd_fixture_setup(void **state)
 		return -1;
 	sink.ctx = f;
 	report_init(&f->rep, &sink, REPORT_INFO);
-	strcpy(f->dir, "/tmp/stasis-fd-XXXXXX");
+	/* Another file system (one with reflinks) can be tried with this. */
+	const char *where = getenv("STASIS_TEST_DIR");
+	snprintf(f->dir, sizeof(f->dir), "%.40s/stasis-fd-XXXXXX", where ? where : "/tmp");
 	if (!mkdtemp(f->dir))
 		return -1;
 	snprintf(f->image, sizeof(f->image), "%s/image", f->dir);
