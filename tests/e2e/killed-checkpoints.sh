@@ -23,6 +23,13 @@ children() { cat /proc/"$pid"/task/*/children; }
 threads_free() { # nobody traces a thread, none is stopped; true for the moment of the look
 	! grep -hE '^(TracerPid:[[:space:]]*[1-9]|State:[[:space:]]*[tT])' /proc/"$pid"/task/*/status 2>/dev/null
 }
+traced() {
+	local key value
+	while read -r key value; do
+		[ "$key" != TracerPid: ] || { [ "$value" != 0 ]; return; }
+	done <"/proc/$pid/status"
+	return 1
+}
 only_qemu() { [ "$(ours | grep -cv '^'"$pid"' ')" = 0 ]; }
 nothing_left() {
 	threads_free >/dev/null && [ -z "$(children)" ] && only_qemu && [ -z "$(ls -A "$images")" ] &&
@@ -44,19 +51,28 @@ nonce=${nonce%% *}
 # One undisturbed checkpoint tells how long one takes.
 begin=$(date +%s%N)
 take_checkpoint "$pid" "$images/whole"
-whole=$(elapsed_ms "$begin")
+whole=$(elapsed_ms "$begin") pause=20000 # ms, us
 rm "$images/whole"
 descriptors=$(descriptors) mappings=$(mappings) tiny=$(tiny_mappings)
 [ -z "$(children)" ] || fail "QEMU has children: $(children)"
 
-finished=0
+finished=0 in_hand=0
 for ((i = 1; i <= count; i++)); do
 	before=$(last_tick 0)
 	"$STASIS" checkpoint "$pid" -o "$images/killed" >"$scratch/killed.out" 2>&1 </dev/null &
 	controller=$!
-	delay=$((RANDOM * whole / 32768)) # three of four in the first quarter, where the target is stopped
-	[ $((i % 4)) = 0 ] || delay=$((delay / 4))
-	sleep "$((delay / 1000)).$(printf %03d $((delay % 1000)))"
+	# Half of them anywhere in the whole run, half while it has the guest in hand: a few per cent of the time, the worst moment.
+	begin=${EPOCHREALTIME/./}
+	if [ $((i % 2)) = 0 ]; then
+		delay=$((RANDOM * whole / 32768))
+		sleep "$((delay / 1000)).$(printf %03d $((delay % 1000)))"
+	else
+		until traced || ! kill -0 "$controller" 2>/dev/null; do :; done
+		until=$((${EPOCHREALTIME/./} + RANDOM * pause / 32768))
+		while [ "${EPOCHREALTIME/./}" -lt $until ]; do :; done
+	fi
+	! traced || in_hand=$((in_hand + 1))
+	delay=$(((${EPOCHREALTIME/./} - begin) / 1000))
 	kill -9 "$controller" 2>/dev/null
 	wait "$controller" 2>/dev/null
 	if [ $? = 0 ]; then # it was faster than we were: then its image is whole
@@ -75,7 +91,7 @@ for ((i = 1; i <= count; i++)); do
 done
 left=$(diff <(echo "$tiny") <(tiny_mappings) | grep '^>')
 [ -z "$left" ] || fail "small mappings that were not there before: $left"
-step "$count checkpoints killed within $whole ms, $finished of them were done already"
+step "$count checkpoints killed within $whole ms, $in_hand while they had the guest in hand, $finished when they were done already"
 
 take_checkpoint "$pid" "$images/next"
 same_guest "$nonce"
