@@ -161,7 +161,7 @@ static int first_process(struct restore *r, const struct rec_process *p, int soc
 	if (!err)
 		err = report_fault(r->rep, "restart.stage1");
 	if (!err)
-		err = fd_plan_install(r->files, p->index, &sock, 1);
+		err = fd_plan_install(r->files, p->index, (int[2]){ sock, r->exe_fd }, r->exe_fd >= 0 ? 2 : 1);
 	if (!err)
 		err = enter_directories(r, p);
 	if (err)
@@ -171,6 +171,33 @@ static int first_process(struct restore *r, const struct rec_process *p, int soc
 		_exit(1);
 	for (;;)
 		pause();
+}
+
+/* A deleted executable lives on in a memfd, which /proc/PID/exe will lead to. Made before the processes that inherit it. */
+static int copy_exe(struct restore *r, const struct rec_process *p)
+{
+	const char *slash = strrchr(p->exe, '/');
+	char name[128];
+
+	r->exe_fd = -1;
+	if (!p->exe_space)
+		return 0;
+	snprintf(name, sizeof(name), "%.100s", slash ? slash + 1 : p->exe);
+	AUTO_CLOSE int fd = memfd_create(name, MFD_CLOEXEC);
+	AUTO_FREE uint8_t *block = malloc(1 << 20);
+	if (fd < 0 || !block)
+		return report_fail(r->rep, fd < 0 ? -errno : -ENOMEM, "%s: no memory for its deleted executable", p->exe);
+	for (uint64_t at = 0; at < p->exe_size; at += 1 << 20) {
+		size_t size = p->exe_size - at < 1 << 20 ? p->exe_size - at : 1 << 20, padded = (size + 4095) & ~4095ul;
+		int err = img_reader_read(r->reader, p->exe_space, at, block, padded);
+		if (!err && (err = io_pwrite_all(fd, block, size, at)))
+			report_fail(r->rep, err, "%s: its deleted executable cannot be copied: %s", p->exe, strerror(-err));
+		if (err)
+			return err;
+	}
+	fchmod(fd, 0755);
+	r->exe_fd = fcntl(fd, F_DUPFD_CLOEXEC, fd_plan_max_fd(r->files) + 1);
+	return r->exe_fd < 0 ? report_fail(r->rep, -errno, "%s: no descriptor for its executable", p->exe) : 0;
 }
 
 /* ---- init ---- */
@@ -273,9 +300,9 @@ int processes_create(struct restore *r, int status_fd, struct newborn *ret)
 	const struct rec_process *p = &r->processes.items[0];
 	struct clone_args args = { .flags = CLONE_PARENT };
 	int socks[2], one = 1;
-	int err = namespaces(r);
+	int err = copy_exe(r, p);
 
-	if (err)
+	if (err || (err = namespaces(r)))
 		return err;
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, socks) < 0 ||
 	    setsockopt(socks[0], SOL_SOCKET, SO_PASSCRED, &one, sizeof(one)) < 0)
@@ -299,8 +326,10 @@ int processes_create(struct restore *r, int status_fd, struct newborn *ret)
 		r->shared->init = (pid_t)init;
 		if (!(err = receive_pid(r, socks[0], &pid)))
 			err = newborn_take(r, pid, p, ret);
-		if (!err)
+		if (!err) {
+			ret->sock = high;
 			r->shared->first = pid;
+		}
 	}
 	close(socks[0]);
 	return err;

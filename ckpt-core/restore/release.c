@@ -37,6 +37,9 @@ static int leader_last_batch(struct restore *r, struct newborn *nb)
 	fd_plan_backing_range(r->files, &first, &last);
 	if (last >= first)
 		batch_call(&b, SYS_close_range, 0, (uint64_t)first, (uint64_t)last, 0);
+	batch_call(&b, SYS_close, 0, (uint64_t)nb->sock);
+	if (r->exe_fd >= 0)
+		batch_call(&b, SYS_close, 0, (uint64_t)r->exe_fd);
 	if (nb->rec->dumpable == 0 || nb->rec->dumpable == 1)
 		batch_call(&b, SYS_prctl, 0, PR_SET_DUMPABLE, (uint64_t)nb->rec->dumpable);
 	threads_add_pending(&b, &nb->rec->pending, SYS_rt_sigqueueinfo, nb->rec->pid, 0);

@@ -37,6 +37,7 @@ struct restore {
 	bool foreign_vdso;
 	uint64_t region; /* where stub and scratch memory lie in the new process: a gap in both layouts */
 	/* the work */
+	int exe_fd; /* a copy of a deleted executable, above the target's descriptors; -1 = none */
 	struct restore_shared *shared;
 };
 
@@ -64,6 +65,7 @@ struct newborn {
 	pid_t pid;
 	const struct rec_process *rec;
 	VEC(struct tracee) threads; /* the leader first */
+	int sock;                   /* its end of the socket to us, to be closed by the last batch */
 	struct batch_place place;
 };
 
