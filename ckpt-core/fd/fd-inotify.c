@@ -46,29 +46,49 @@ static bool inotify_claim(const struct fd_look *look)
 
 /* ---- the path of a watch ---- */
 
+struct handle {
+	struct file_handle head;
+	unsigned char bytes[sizeof(((struct proc_inotify_watch *)NULL)->handle)];
+};
+
 struct sought {
 	dev_t dev;
 	uint64_t ino;
-	bool any_dev; /* st_dev says nothing here (btrfs subvolumes) */
+	long any_dev_of; /* not 0: st_dev says nothing on this type of file system (btrfs with subvolumes, overlayfs) */
+	bool has_handle;
+	struct handle handle;
 };
 
-static bool is_it(const struct sought *what, const char *path)
+/* Whether something with this st_dev, at a path or a descriptor, can be on the file system. */
+static bool same_file_system(const struct sought *what, dev_t dev, const char *path)
 {
-	struct stat st;
+	struct statfs fs;
 
-	return !lstat(path, &st) && st.st_ino == what->ino && (what->any_dev || st.st_dev == what->dev);
+	return dev == what->dev || (what->any_dev_of && !statfs(path, &fs) && fs.f_type == what->any_dev_of);
 }
 
-static bool path_of_handle(int mount, const struct proc_inotify_watch *watch, const struct sought *what, char **ret_path)
+/* Numbers of inodes are unique in a file system only, and on btrfs not even there: the handle decides where there is one. */
+static bool is_it(const struct sought *what, const char *path)
 {
-	struct {
-		struct file_handle head;
-		unsigned char bytes[sizeof(watch->handle)];
-	} handle = { .head = { .handle_bytes = watch->handle_size, .handle_type = watch->handle_type } };
-	AUTO_FREE char *path = NULL;
+	struct handle have = { .head = { .handle_bytes = sizeof(have.bytes) } };
+	struct stat st;
+	int mount;
 
-	memcpy(handle.head.f_handle, watch->handle, watch->handle_size);
+	if (lstat(path, &st) || st.st_ino != what->ino || !same_file_system(what, st.st_dev, path))
+		return false;
+	if (what->has_handle && !name_to_handle_at(AT_FDCWD, path, &have.head, &mount, 0) &&
+	    have.head.handle_type == what->handle.head.handle_type)
+		return have.head.handle_bytes == what->handle.head.handle_bytes &&
+		       !memcmp(have.head.f_handle, what->handle.head.f_handle, have.head.handle_bytes);
+	return true;
+}
+
+static bool path_of_handle(int mount, const struct sought *what, char **ret_path)
+{
+	struct handle handle = what->handle;
+	AUTO_FREE char *path = NULL;
 	AUTO_CLOSE int fd = open_by_handle_at(mount, &handle.head, O_PATH | O_CLOEXEC);
+
 	if (fd < 0 || io_readlinkf(&path, "/proc/self/fd/%d", fd) || !is_it(what, path))
 		return false;
 	*ret_path = STEAL_PTR(path);
@@ -76,8 +96,7 @@ static bool path_of_handle(int mount, const struct proc_inotify_watch *watch, co
 }
 
 /* Tries the mounts of the file system, as the process has them: "36 35 98:0 /root /mount rw - ext4 /dev/x" (proc(5)). */
-static bool find_by_handle(const struct fd_process *proc, const struct proc_inotify_watch *watch, const struct sought *what,
-			   char **ret_path, char **ret_mount)
+static bool find_by_handle(const struct fd_process *proc, struct sought *what, char **ret_path, char **ret_mount)
 {
 	AUTO_FREE char *text = NULL;
 	char *line, *rest;
@@ -87,93 +106,132 @@ static bool find_by_handle(const struct fd_process *proc, const struct proc_inot
 	for (line = strtok_r(text, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest)) {
 		unsigned maj, min;
 		char root[PATH_MAX], point[PATH_MAX];
+		struct statfs fs;
 
 		if (sscanf(line, "%*d %*d %u:%u %4095s %4095s", &maj, &min, root, point) != 4 || makedev(maj, min) != what->dev)
 			continue;
 		AUTO_CLOSE int mount = open(point, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 		if (mount < 0)
 			continue;
+		if (!fstatfs(mount, &fs) && (fs.f_type == BTRFS_SUPER_MAGIC || fs.f_type == OVERLAYFS_SUPER_MAGIC))
+			what->any_dev_of = fs.f_type;
 		if (!*ret_mount)
 			*ret_mount = strdup(point);
-		if (watch->has_handle && path_of_handle(mount, watch, what, ret_path))
+		if (what->has_handle && path_of_handle(mount, what, ret_path))
 			return true;
 	}
 	return false;
 }
 
-static bool find_likely(const struct fd_capture *cap, const struct fd_process *proc, const struct sought *what, char **ret_path)
-{
-	static const char *const usual[] = { "/", "/etc", "/tmp", "/run", "/dev", "/dev/input", "/dev/bus/usb", "/var", "/var/run", "/var/log" };
-	AUTO_FREE char *cwd = NULL;
-	char dir[PATH_MAX];
+/* Directories to look into, nearest first: a queue, so that what lies shallow is found soon. */
+struct search {
+	const struct sought *what;
+	VEC(char *) queue;
+	time_t deadline; /* CLOCK_MONOTONIC_COARSE */
+	char *found;
+};
 
-	if (!io_readlinkf(&cwd, "/proc/%d/cwd", proc->pid) && is_it(what, cwd)) {
-		*ret_path = STEAL_PTR(cwd);
-		return true;
+static int search_add(struct search *s, const char *path)
+{
+	char *copy;
+
+	if (is_it(s->what, path)) {
+		s->found = strdup(path);
+		return s->found ? 0 : -ENOMEM;
 	}
-	for (size_t i = 0; i < ARRAY_SIZE(usual); i++)
-		if (is_it(what, usual[i]))
-			return (*ret_path = strdup(usual[i])) != NULL;
-	vec_each(&cap->files, it) {
-		if ((*it)->link[0] != '/')
-			continue;
-		snprintf(dir, sizeof(dir), "%s", (*it)->link);
-		for (char *slash = dir + strlen(dir); slash; slash = strrchr(dir, '/')) {
-			*slash = '\0';
-			if (*dir && is_it(what, dir))
-				return (*ret_path = strdup(dir)) != NULL;
-		}
+	copy = strdup(path);
+	if (!copy || vec_push(&s->queue, copy)) {
+		free(copy);
+		return -ENOMEM;
 	}
-	return false;
+	return 0;
 }
 
-/* nftw(3) hands no context to its callback, so the search is written out. */
-static bool search(const char *dir, const struct sought *what, time_t deadline, int depth, char **ret_path)
+/* Where the process is, what it has open and everything above that, and where programs like to watch. */
+static int search_begin(struct search *s, const struct fd_capture *cap, const struct fd_process *proc)
 {
-	AUTO_CLOSEDIR DIR *d = depth < 32 ? opendir(dir) : NULL;
-	struct dirent *entry;
-	struct timespec now;
-	bool root = !strcmp(dir, "/");
+	static const char *const usual[] = { "/etc", "/tmp", "/run", "/dev", "/dev/input", "/dev/bus/usb", "/var", "/var/run", "/var/log" };
+	AUTO_FREE char *cwd = NULL;
+	char dir[PATH_MAX];
+	int err = io_readlinkf(&cwd, "/proc/%d/cwd", proc->pid) ? 0 : search_add(s, cwd);
 
-	while (d && (entry = readdir(d))) {
+	vec_each(&cap->files, it) {
+		if (err || s->found || (*it)->link[0] != '/')
+			continue;
+		snprintf(dir, sizeof(dir), "%s", (*it)->link);
+		if (!S_ISDIR((*it)->st.st_mode) && strrchr(dir, '/') != dir)
+			*strrchr(dir, '/') = '\0';
+		err = search_add(s, dir);
+	}
+	for (size_t i = 0; !err && !s->found && i < ARRAY_SIZE(usual); i++)
+		err = search_add(s, usual[i]);
+	return err;
+}
+
+static bool out_of_time(const struct search *s)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+	return now.tv_sec > s->deadline;
+}
+
+static int search_directory(struct search *s, const char *dir)
+{
+	AUTO_CLOSEDIR DIR *d = opendir(dir);
+	struct dirent *entry;
+	struct stat st;
+	int err = 0;
+
+	/* Other file systems have their own mounts. */
+	if (!d || fstat(dirfd(d), &st) || !same_file_system(s->what, st.st_dev, dir))
+		return 0;
+	while (!err && !s->found && !out_of_time(s) && (entry = readdir(d))) {
 		AUTO_FREE char *path = NULL;
-		struct stat st;
 
 		if (!strcmp(entry->d_name, ".") || !strcmp(entry->d_name, ".."))
 			continue;
-		clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
-		if (now.tv_sec > deadline || asprintf(&path, "%s/%s", root ? "" : dir, entry->d_name) < 0) {
+		if (entry->d_ino != s->what->ino && entry->d_type != DT_DIR && entry->d_type != DT_UNKNOWN)
+			continue;
+		if (asprintf(&path, "%s/%s", strcmp(dir, "/") ? dir : "", entry->d_name) < 0) {
 			path = NULL;
-			return false;
+			return -ENOMEM;
 		}
-		if (entry->d_ino == what->ino && is_it(what, path)) {
-			*ret_path = STEAL_PTR(path);
-			return true;
-		}
-		if ((entry->d_type == DT_DIR || entry->d_type == DT_UNKNOWN) && !lstat(path, &st) && S_ISDIR(st.st_mode) &&
-		    (what->any_dev || st.st_dev == what->dev) && search(path, what, deadline, depth + 1, ret_path))
-			return true;
+		err = search_add(s, path);
 	}
-	return false;
+	return err;
+}
+
+static char *search_path(const struct fd_capture *cap, const struct fd_process *proc, const struct sought *what, const char *mount)
+{
+	struct search s = { .what = what };
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+	s.deadline = now.tv_sec + SEARCH_SECONDS;
+	int err = search_begin(&s, cap, proc);
+	if (!err && !s.found && mount)
+		err = search_add(&s, mount);
+	for (size_t i = 0; !err && !s.found && i < s.queue.n && !out_of_time(&s); i++)
+		err = search_directory(&s, s.queue.items[i]);
+	vec_each(&s.queue, path)
+		free(*path);
+	vec_finish(&s.queue);
+	return s.found;
 }
 
 static char *find_path(const struct fd_capture *cap, const struct fd_process *proc, const struct proc_inotify_watch *watch)
 {
-	struct sought what = { .dev = makedev(watch->sdev >> 20, watch->sdev & 0xfffff), .ino = watch->ino };
+	struct sought what = { .dev = makedev(watch->sdev >> 20, watch->sdev & 0xfffff), .ino = watch->ino,
+			       .has_handle = watch->has_handle,
+			       .handle.head = { .handle_bytes = watch->handle_size, .handle_type = watch->handle_type } };
 	AUTO_FREE char *mount = NULL;
 	char *path = NULL;
-	struct statfs fs;
-	struct timespec now;
 
-	if (find_by_handle(proc, watch, &what, &path, &mount))
+	memcpy(what.handle.head.f_handle, watch->handle, watch->handle_size);
+	if (find_by_handle(proc, &what, &path, &mount))
 		return path;
-	what.any_dev = mount && !statfs(mount, &fs) && (fs.f_type == BTRFS_SUPER_MAGIC || fs.f_type == OVERLAYFS_SUPER_MAGIC);
-	if (find_likely(cap, proc, &what, &path))
-		return path;
-	clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
-	if (mount && search(mount, &what, now.tv_sec + SEARCH_SECONDS, 0, &path))
-		return path;
-	return NULL;
+	return search_path(cap, proc, &what, mount);
 }
 
 static int inotify_inspect(struct fd_capture *cap, struct fd_file *file, const struct fd_look *look)

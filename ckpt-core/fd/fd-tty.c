@@ -271,7 +271,7 @@ static int open_slave(int master, int flags)
 {
 	unsigned index;
 	char path[32];
-	int fd = ioctl(master, TIOCGPTPEER, flags);
+	int fd = ioctl(master, TIOCGPTPEER, flags & ~O_CLOEXEC); /* it would keep that among the flags of the description */
 
 	if (fd >= 0)
 		return fd;

@@ -28,7 +28,7 @@ struct fd_capture; /* everything found: descriptions, descriptors, backing files
 /* Descriptors and mappings that the core does not know but somebody above it does, by the text of the link: a better reason and
  * remedy than "unknown". All strings are borrowed for the life of the capture. */
 struct fd_claim {
-	const char *pattern; /* fnmatch(3) without flags, against /proc/PID/fd/N or the name in /proc/PID/maps: "anon_inode:kvm-vcpu:*" */
+	const char *pattern; /* fnmatch(3), against /proc/PID/fd/N or the name in /proc/PID/maps: "anon_inode:x-*", "anon_inode:\\[x]" */
 	const char *kind;
 	const char *obstacle, *remedy;
 };

@@ -92,11 +92,14 @@ static int parse_epoll(struct text *t, struct proc_fdinfo *info)
 /* fhandle-bytes:8 fhandle-type:1 f_handle:5d03000000000000 */
 static bool parse_handle(struct text *t, struct proc_inotify_watch *watch)
 {
+	uint32_t type;
+
 	if (!text_u32(t, 16, &watch->handle_size) || watch->handle_size > sizeof(watch->handle))
 		return false;
 	text_skip_blanks(t);
-	if (!text_take(t, "fhandle-type:") || !text_i32(t, &watch->handle_type))
+	if (!text_take(t, "fhandle-type:") || !text_u32(t, 16, &type) || type > INT32_MAX)
 		return false;
+	watch->handle_type = (int32_t)type;
 	text_skip_blanks(t);
 	if (!text_take(t, "f_handle:") || text_left(t) < 2 * (size_t)watch->handle_size)
 		return false;
@@ -112,14 +115,16 @@ static bool parse_handle(struct text *t, struct proc_inotify_watch *watch)
 	return true;
 }
 
-/* wd:2 ino:35d sdev:fe00000 mask:fff ignored_mask:0 fhandle-bytes:8 ...     (fs/notify/fdinfo.c; all but wd and type in hex) */
+/* wd:2 ino:35d sdev:fe00000 mask:fff ignored_mask:0 fhandle-bytes:8 ...     (fs/notify/fdinfo.c; all in hex) */
 static int parse_inotify(struct text *t, struct proc_fdinfo *info)
 {
 	struct proc_inotify_watch watch = { 0 };
 	uint64_t ignored;
+	uint32_t wd;
 
-	if (!text_i32(t, &watch.wd))
+	if (!text_u32(t, 16, &wd) || wd > INT32_MAX)
 		return -EBADMSG;
+	watch.wd = (int32_t)wd;
 	text_skip_blanks(t);
 	if (!text_take(t, "ino:") || !text_u64(t, 16, &watch.ino))
 		return -EBADMSG;

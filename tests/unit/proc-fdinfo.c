@@ -165,11 +165,12 @@ static void an_inotify_lists_its_watches(void **state)
 	}
 	proc_fdinfo_finish(&info);
 	close(fd);
-	info = parse("pos:\t0\nflags:\t00\ninotify wd:1 ino:3c51a sdev:fe00000 mask:300 ignored_mask:0 "
-		     "fhandle-bytes:8 fhandle-type:1 f_handle:1ac5030000000080\n");
+	info = parse("pos:\t0\nflags:\t00\ninotify wd:1f ino:3c51a sdev:fe00000 mask:300 ignored_mask:0 "
+		     "fhandle-bytes:8 fhandle-type:4d f_handle:1ac5030000000080\n");
+	assert_int_equal(info.inotify.items[0].wd, 31); /* hex as well */
 	assert_true(info.inotify.items[0].has_handle);
 	assert_int_equal(info.inotify.items[0].handle_size, 8);
-	assert_int_equal(info.inotify.items[0].handle_type, 1);
+	assert_int_equal(info.inotify.items[0].handle_type, 0x4d); /* btrfs */
 	assert_memory_equal(info.inotify.items[0].handle, "\x1a\xc5\x03\0\0\0\0\x80", 8);
 	proc_fdinfo_finish(&info);
 }
