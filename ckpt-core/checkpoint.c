@@ -33,7 +33,6 @@
 #include "job.h"
 
 #define FREEZE_TIMEOUT_MS 10000
-#define FIRST_FILE_SPACE 0x10000u /* below: one space per process */
 #define AREA_MAX 65536
 
 struct checkpoint_shared { /* between front and controller */
@@ -75,7 +74,7 @@ static int survey(struct stasis_job *job, pid_t pid, int pidfd, const struct sta
 		  struct fd_capture **ret_files, struct collect *ret_collect, struct findings *findings)
 {
 	struct fd_process proc = { .pid = pid, .pidfd = pidfd };
-	struct fd_capture_options fo = { .frozen = frozen, .disk = opt ? opt->disk : STASIS_DISK_AUTO, .first_space = FIRST_FILE_SPACE,
+	struct fd_capture_options fo = { .frozen = frozen, .disk = opt ? opt->disk : STASIS_DISK_AUTO, .first_space = COLLECT_FILE_SPACE,
 					 .image_path = opt ? opt->image : NULL, .claims = job->claims, .n_claims = job->n_claims };
 	struct fd_capture *files;
 	int err = fd_capture_create(&job->rep, &fo, &files);
@@ -193,7 +192,8 @@ static int phase_snapshot(struct checkpoint *cp)
 	size_t n = 0;
 	int err = img_writer_record(cp->writer, &rec_host_schema, &cp->host);
 
-	if (err || (err = collect_save(&cp->collect, cp->writer)) || (err = fd_capture_save(cp->files, cp->writer)))
+	if (err || (err = collect_save(&cp->collect, cp->writer)) || (err = collect_exe(&cp->collect, cp->writer)) ||
+	    (err = fd_capture_save(cp->files, cp->writer)))
 		return err;
 	if (cp->opt->stop)
 		return undo_run(cp->journal, cp->rep, &cp->frozen, false);

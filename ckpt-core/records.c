@@ -64,6 +64,8 @@ static const struct img_field process_fields[] = {
 	IMG_FIELD(40, rec_process, monotonic_ns, IMG_I64, IMG_DEC),
 	IMG_FIELD(41, rec_process, boottime_ns, IMG_I64, IMG_DEC),
 	IMG_FIELD(42, rec_process, space, IMG_U32, IMG_DEC),
+	IMG_FIELD(43, rec_process, exe_space, IMG_U32, IMG_DEC),
+	IMG_FIELD(44, rec_process, exe_size, IMG_U64, IMG_DEC),
 };
 
 static const struct img_field thread_fields[] = {
@@ -106,6 +108,8 @@ static const struct img_field thread_fields[] = {
 	IMG_FIELD(37, rec_thread, securebits, IMG_U32, IMG_HEX),
 	IMG_FIELD(38, rec_thread, no_new_privs, IMG_BOOL, IMG_DEC),
 	IMG_FIELD(39, rec_thread, seccomp, IMG_U32, IMG_DEC),
+	IMG_FIELD(40, rec_thread, mce_kill, IMG_I32, IMG_DEC),
+	IMG_FIELD(41, rec_thread, tsc, IMG_I32, IMG_DEC),
 };
 
 static const struct img_field seccomp_fields[] = {

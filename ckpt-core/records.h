@@ -39,6 +39,8 @@ struct rec_process {
 	struct img_bytes pending;    /* siginfo_t[]: for the whole process */
 	int64_t monotonic_ns, boottime_ns; /* as the process saw them */
 	uint32_t space; /* of its private memory among the page data */
+	uint32_t exe_space; /* of the contents of a deleted executable; 0 = it has a file */
+	uint64_t exe_size;  /* bytes */
 };
 
 struct rec_thread {
@@ -65,6 +67,8 @@ struct rec_thread {
 	uint32_t securebits;
 	bool no_new_privs;
 	uint32_t seccomp; /* 0 none, 1 strict, 2 filter (see rec_seccomp) */
+	int32_t mce_kill; /* PR_MCE_KILL_LATE, _EARLY, _DEFAULT */
+	int32_t tsc;      /* PR_TSC_ENABLE, _SIGSEGV */
 };
 
 /* One seccomp filter of a thread, the oldest first. */

@@ -13,6 +13,10 @@
 #include "records.h"
 #include "writer.h"
 
+/* Spaces of page data (see img_writer_pages): private memory of process N is N, its deleted executable this + N, files come after. */
+#define COLLECT_EXE_SPACE 0x8000u
+#define COLLECT_FILE_SPACE 0x10000u
+
 /* One process. Everything in it is owned and given back by collect_finish. */
 struct collect {
 	struct reporter *rep;
@@ -54,6 +58,9 @@ int collect_save(struct collect *c, struct img_writer *w);
 /* pages.c: the private memory of the process, read from `source` (the process itself while it is stopped, or its snapshot child).
  * `*done` counts bytes looked at, for progress against `total`. */
 int collect_pages(struct collect *c, pid_t source, struct img_writer *w);
+
+/* The contents of an executable that has no name any more; read through /proc/PID/exe. */
+int collect_exe(struct collect *c, struct img_writer *w);
 
 /* Bytes that collect_pages will find, about, from smaps. */
 uint64_t collect_pages_estimate(const struct collect *c);

@@ -82,26 +82,27 @@ static char *mapping_name(const struct proc_vma *v)
 	return strdup(v->name);
 }
 
-static int mapping_add(struct collect *c, struct fd_capture *files, const struct proc_vma *v)
+static int mapping_backing(struct collect *c, struct fd_capture *files, const struct proc_vma *v, uint32_t *ret_backing)
+{
+	struct fd_mapping map = { .start = v->start, .end = v->end, .offset = v->offset, .dev_major = v->dev_major, .dev_minor = v->dev_minor,
+				  .ino = v->ino, .shared = v->shared, .writable = v->vm_flags & PROC_VMA_MW, .path = v->raw };
+
+	return fd_capture_mapping(files, &c->proc, &map, ret_backing);
+}
+
+static int mapping_add(struct collect *c, const struct proc_vma *v, uint32_t backing)
 {
 	struct rec_vma rec = { .process = c->proc.index, .start = v->start, .end = v->end, .prot = v->prot, .kind = VMA_ANON,
-			       .shared = v->shared, .offset = v->offset, .vm_flags = v->vm_flags, .pkey = v->protection_key };
+			       .shared = v->shared, .offset = v->offset, .backing = backing, .vm_flags = v->vm_flags, .pkey = v->protection_key };
 	bool whole = false;
-	int err = 0;
 
 	if (proc_vma_is_vdso(v)) {
 		rec.kind = VMA_VDSO;
 		whole = !strcmp(v->name, "[vdso]"); /* its code, for a restart under another kernel */
-	} else if (v->ino || v->shared) {
-		struct fd_mapping map = { .start = v->start, .end = v->end, .offset = v->offset, .dev_major = v->dev_major,
-					  .dev_minor = v->dev_minor, .ino = v->ino, .shared = v->shared,
-					  .writable = v->vm_flags & PROC_VMA_MW, .path = v->raw };
-		if ((err = fd_capture_mapping(files, &c->proc, &map, &rec.backing)))
-			return err;
-		if (rec.backing)
-			rec.kind = VMA_FILE;
-		else
-			whole = true; /* its file is gone: all of it is saved and it becomes anonymous memory */
+	} else if (backing) {
+		rec.kind = VMA_FILE;
+	} else {
+		whole = v->ino; /* its file is gone: all of it is saved and it becomes anonymous memory */
 	}
 	if (!(rec.name = mapping_name(v)))
 		return -ENOMEM;
@@ -112,9 +113,45 @@ static int mapping_add(struct collect *c, struct fd_capture *files, const struct
 	return vec_push(&c->whole, whole);
 }
 
+static int mapping_refuse(const struct proc_vma *v, const struct mapping_rule *rule, struct findings *findings)
+{
+	char object[96];
+
+	snprintf(object, sizeof(object), "mapping %lx-%lx", v->start, v->end);
+	return findings_obstacle(findings, object, rule->kind, rule->remedy, "%s%s%s", rule->obstacle, *v->raw ? ": " : "", v->raw);
+}
+
+static bool mapping_has_file(const struct proc_vma *v)
+{
+	return !proc_vma_is_vdso(v) && (v->ino || v->shared);
+}
+
+/* The files behind mappings. Shared ones first: a private mapping of a deleted file is tied to the file if somebody else keeps
+ * that, and becomes anonymous memory otherwise. */
+static int mapping_backings(struct collect *c, struct fd_capture *files, struct findings *findings, uint32_t *backings)
+{
+	for (int shared = 1; shared >= 0; shared--) {
+		for (size_t i = 0; i < c->n_vmas; i++) {
+			const struct proc_vma *v = &c->vmas[i];
+			const struct mapping_rule *rule = proc_vma_is_vdso(v) ? NULL : mapping_rule(v);
+			int err = 0;
+			if (v->shared != (bool)shared)
+				continue;
+			if (rule)
+				err = mapping_refuse(v, rule, findings);
+			else if (mapping_has_file(v))
+				err = mapping_backing(c, files, v, &backings[i]);
+			if (err)
+				return err;
+		}
+	}
+	return 0;
+}
+
 int collect_mappings(struct collect *c, struct fd_capture *files, struct findings *findings)
 {
 	AUTO_FREE char *text = NULL;
+	AUTO_FREE uint32_t *backings = NULL;
 	size_t size;
 	int err = io_read_filef(&text, &size, "/proc/%d/smaps", c->proc.pid);
 
@@ -123,22 +160,14 @@ int collect_mappings(struct collect *c, struct fd_capture *files, struct finding
 	if (err)
 		return report_fail(c->rep, err, "process %d: its mappings (/proc/%d/smaps) cannot be read: %s", c->proc.pid, c->proc.pid,
 				   strerror(-err));
-	for (size_t i = 0; i < c->n_vmas; i++) {
-		const struct proc_vma *v = &c->vmas[i];
-		if (!strcmp(v->name, "[vsyscall]"))
-			continue;
-		const struct mapping_rule *rule = proc_vma_is_vdso(v) ? NULL : mapping_rule(v);
-		if (rule) {
-			char object[96];
-			snprintf(object, sizeof(object), "mapping %lx-%lx", v->start, v->end);
-			err = findings_obstacle(findings, object, rule->kind, rule->remedy, "%s%s%s", rule->obstacle, *v->raw ? ": " : "", v->raw);
-		} else {
-			err = mapping_add(c, files, v);
-		}
-		if (err)
-			return err;
-	}
-	return 0;
+	if (!(backings = calloc(c->n_vmas + 1, sizeof(*backings))))
+		return -ENOMEM;
+	if ((err = mapping_backings(c, files, findings, backings)))
+		return err;
+	for (size_t i = 0; i < c->n_vmas && !err; i++)
+		if (strcmp(c->vmas[i].name, "[vsyscall]"))
+			err = mapping_add(c, &c->vmas[i], backings[i]);
+	return err;
 }
 
 uint64_t collect_pages_estimate(const struct collect *c)

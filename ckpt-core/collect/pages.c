@@ -132,3 +132,28 @@ int collect_pages(struct collect *c, pid_t source, struct img_writer *w)
 		err = img_writer_record(w, &rec_guard_schema, &c->guards.items[i]);
 	return err;
 }
+
+int collect_exe(struct collect *c, struct img_writer *w)
+{
+	char path[40];
+
+	if (!c->process.exe_space)
+		return 0;
+	snprintf(path, sizeof(path), "/proc/%d/exe", c->proc.pid);
+	AUTO_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC);
+	AUTO_FREE uint8_t *block = aligned_alloc(PAGE, BLOCK_PAGES * PAGE);
+	if (!block)
+		return -ENOMEM;
+	for (uint64_t at = 0; at < c->process.exe_size; at += BLOCK_PAGES * PAGE) {
+		uint64_t left = c->process.exe_size - at;
+		size_t size = left < BLOCK_PAGES * PAGE ? left : BLOCK_PAGES * PAGE, padded = (size + PAGE - 1) & ~(PAGE - 1);
+		memset(block, 0, padded);
+		int err = fd < 0 ? -errno : io_pread_all(fd, block, size, at);
+		if (err)
+			return report_fail(c->rep, err, "process %d: its deleted executable %s cannot be read: %s", c->proc.pid, c->process.exe,
+					   strerror(-err));
+		if ((err = img_writer_pages(w, c->process.exe_space, at, block, padded, true)))
+			return err;
+	}
+	return 0;
+}

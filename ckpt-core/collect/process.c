@@ -9,7 +9,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
-#include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
 #include <time.h>
@@ -18,6 +18,7 @@
 #include "base/io.h"
 #include "collect/collect.h"
 #include "collect/signals.h"
+#include "proc/limits.h"
 #include "proc/stat.h"
 #include "proc/status.h"
 #include "proc/timers.h"
@@ -136,6 +137,23 @@ static int process_from_status(struct collect *c)
 	return 0;
 }
 
+/* From /proc: prlimit(2) wants the same uid or CAP_SYS_RESOURCE. */
+static int process_limits(struct collect *c)
+{
+	AUTO_FREE char *text = NULL;
+	struct proc_limits limits;
+	size_t size;
+	int err = io_read_filef(&text, &size, "/proc/%d/limits", c->proc.pid);
+
+	if (err || (err = proc_limits_parse(text, size, &limits)))
+		return process_fail(c, err, "its resource limits");
+	if (!(c->process.rlimits.data = malloc(sizeof(limits.limit))))
+		return -ENOMEM;
+	memcpy(c->process.rlimits.data, limits.limit, sizeof(limits.limit));
+	c->process.rlimits.size = sizeof(limits.limit);
+	return 0;
+}
+
 static int process_from_proc(struct collect *c)
 {
 	struct rec_process *p = &c->process;
@@ -159,12 +177,8 @@ static int process_from_proc(struct collect *c)
 	vec_each(&c->mappings, v)
 		if (v->kind == VMA_FILE && !strcmp(v->name, p->exe))
 			p->exe_backing = v->backing;
-	if (!(p->rlimits.data = calloc(RLIM_NLIMITS, sizeof(struct rlimit))))
-		return -ENOMEM;
-	p->rlimits.size = RLIM_NLIMITS * sizeof(struct rlimit);
-	for (int i = 0; i < RLIM_NLIMITS; i++)
-		if (prlimit(pid, i, NULL, (struct rlimit *)p->rlimits.data + i) < 0)
-			return process_fail(c, -errno, "its resource limits");
+	if ((err = process_limits(c)))
+		return err;
 	process_clocks(c);
 	return collect_signals(c->rep, pid, true, &p->pending);
 }
@@ -257,9 +271,28 @@ static int collect_timers(struct collect *c)
 	return err;
 }
 
+/* A deleted executable: nobody else keeps its contents once this host or process is gone. */
+static int process_exe(struct collect *c)
+{
+	struct stat st;
+	char path[40];
+
+	if (c->process.exe_backing)
+		return 0;
+	snprintf(path, sizeof(path), "/proc/%d/exe", c->proc.pid);
+	if (stat(path, &st) < 0)
+		return process_fail(c, -errno, "its executable");
+	c->process.exe_size = (uint64_t)st.st_size;
+	c->process.exe_space = COLLECT_EXE_SPACE + c->proc.index;
+	return 0;
+}
+
 int collect_process(struct collect *c)
 {
 	int err = process_from_proc(c);
+
+	if (!err)
+		err = process_exe(c);
 
 	if (!err)
 		err = process_by_injection(c);

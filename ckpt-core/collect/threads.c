@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 
 #include "base/cleanup.h"
@@ -94,7 +95,10 @@ static int thread_scheduling(struct collect *c, pid_t tid, struct rec_thread *re
 	if (syscall(SYS_sched_getattr, tid, &attr, sizeof(attr), 0) < 0)
 		return thread_fail(c, tid, -errno, "its scheduling policy");
 	rec->policy = attr.policy | (attr.flags & 1 /* SCHED_FLAG_RESET_ON_FORK */ ? SCHED_RESET_ON_FORK : 0);
-	rec->nice = attr.nice;
+	errno = 0;
+	rec->nice = getpriority(PRIO_PROCESS, (id_t)tid); /* sched_getattr does not tell it for SCHED_IDLE and real-time policies */
+	if (rec->nice == -1 && errno)
+		return thread_fail(c, tid, -errno, "its nice value");
 	rec->priority = (int32_t)attr.priority;
 	long n = syscall(SYS_sched_getaffinity, tid, sizeof(cpus), cpus);
 	if (n < 0)
@@ -137,9 +141,10 @@ static int thread_status(struct collect *c, pid_t tid, struct rec_thread *rec)
 		rec->groups.data = NULL;
 	}
 	AUTO_FREE char *comm = NULL;
-	if ((err = io_read_filef(&comm, NULL, "/proc/%d/task/%d/comm", c->proc.pid, tid)))
+	if ((err = io_read_filef(&comm, &size, "/proc/%d/task/%d/comm", c->proc.pid, tid)))
 		return thread_fail(c, tid, err, "its name");
-	comm[strcspn(comm, "\n")] = '\0';
+	if (size && comm[size - 1] == '\n') /* the kernel's; one within the name is its own */
+		comm[size - 1] = '\0';
 	rec->comm = STEAL_PTR(comm);
 	void *head;
 	size_t len;
@@ -157,13 +162,16 @@ static int thread_by_injection(struct collect *c, struct tracee *t, struct rec_t
 	/* A thread without a usable stack borrows the worker's scratch memory: everybody is stopped. */
 	if (plant_area(c->frozen, t, c->vmas, c->n_vmas, 16384, c->place.stub, &place))
 		place = c->place;
-	int err = batch_begin(&b, t, &place, 6);
+	int err = batch_begin(&b, t, &place, 8);
 	if (err)
 		return report_fail(c->rep, err, "process %d: thread %d: no room for injected calls", c->proc.pid, t->tid);
 	uint64_t ss = batch_reserve(&b, sizeof(stack_t)), tidaddr = batch_reserve(&b, 8), death = batch_reserve(&b, 4);
 	batch_call(&b, SYS_sigaltstack, 0, 0, ss);
 	batch_call(&b, SYS_prctl, INJECT_MAY_FAIL, PR_GET_TID_ADDRESS, tidaddr);
 	batch_call(&b, SYS_prctl, 0, PR_GET_PDEATHSIG, death);
+	struct inject_call *mce = batch_call(&b, SYS_prctl, 0, PR_MCE_KILL_GET, 0, 0, 0, 0);
+	uint64_t tsc = batch_reserve(&b, 4);
+	batch_call(&b, SYS_prctl, INJECT_MAY_FAIL, PR_GET_TSC, tsc);
 	struct inject_call *secure = batch_call(&b, SYS_prctl, 0, PR_GET_SECUREBITS);
 	if ((err = batch_run(&b))) {
 		report_fail(c->rep, err, "process %d: thread %d: an injected call failed: %s", c->proc.pid, t->tid, strerror(-err));
@@ -175,6 +183,8 @@ static int thread_by_injection(struct collect *c, struct tracee *t, struct rec_t
 		rec->clear_child_tid = *(uint64_t *)batch_at(&b, tidaddr);
 		rec->pdeathsig = *(int32_t *)batch_at(&b, death);
 		rec->securebits = (uint32_t)secure->result;
+		rec->mce_kill = (int32_t)mce->result;
+		rec->tsc = *(int32_t *)batch_at(&b, tsc);
 	}
 	batch_finish(&b);
 	return err;

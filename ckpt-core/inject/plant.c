@@ -96,6 +96,10 @@ int plant_area(const struct frozen *f, const struct tracee *t, const struct proc
 			return -ENOSPC;
 		uint64_t top = sp & ~63ul;
 		uint64_t low = top - v->start > max ? top - max : v->start;
+		/* A stack that has not grown enough yet grows when it is written to. */
+		bool grows = v->vm_flags & PROC_VMA_GD || !strcmp(v->name, "[stack]");
+		if (grows && top - low < AREA_MIN)
+			low = top - AREA_MIN;
 		low = (low + 63) & ~63ul;
 		if (top < low || top - low < AREA_MIN)
 			return -ENOSPC;

@@ -31,7 +31,7 @@ static int attributes_fail(struct restore *r, const struct batch *b, int err, co
 static void add_layout(struct restore *r, struct newborn *nb, struct batch *b)
 {
 	const struct rec_process *p = nb->rec;
-	int exe = p->exe_backing ? fd_plan_backing(r->files, p->index, p->exe_backing, false) : -1;
+	int exe = p->exe_backing ? fd_plan_backing(r->files, p->index, p->exe_backing, false) : r->exe_fd;
 	struct prctl_mm_map map = {
 		.start_code = p->start_code, .end_code = p->end_code, .start_data = p->start_data, .end_data = p->end_data,
 		.start_brk = p->start_brk, .brk = p->brk, .start_stack = p->start_stack, .arg_start = p->arg_start, .arg_end = p->arg_end,

@@ -56,7 +56,7 @@ static int check_process(struct restore *r, const struct rec_process *p)
 		return load_bad(r, "it holds more than one process, which this version cannot restart");
 	if (p->pid < 1 || p->rlimits.size != RLIM_NLIMITS * sizeof(struct rlimit) ||
 	    p->sigactions.size != 64 * sizeof(struct kernel_sigaction) || p->itimers.size != 3 * sizeof(struct itimerval) ||
-	    p->pending.size % sizeof(siginfo_t) || p->auxv.size % 16 || p->auxv.size > 4096 || !p->comm || !p->exe || !p->cwd || !p->root)
+	    p->pending.size % sizeof(siginfo_t) || p->auxv.size % 16 || p->auxv.size > 4096 || p->exe_size > 1ul << 32 || !p->comm || !p->exe || !p->cwd || !p->root)
 		return load_bad(r, "a process record makes no sense");
 	return 0;
 }

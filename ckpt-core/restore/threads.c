@@ -112,9 +112,14 @@ static void add_scheduling(struct batch *b, const struct rec_thread *rec)
 	batch_call(b, SYS_prctl, 0, PR_SET_NAME, batch_put(b, rec->comm, strlen(rec->comm) + 1));
 	if (rec->affinity.size)
 		batch_call(b, SYS_sched_setaffinity, INJECT_MAY_FAIL, 0, rec->affinity.size, batch_put(b, rec->affinity.data, rec->affinity.size));
+	batch_call(b, SYS_setpriority, INJECT_MAY_FAIL, 0 /* PRIO_PROCESS */, 0, (uint64_t)rec->nice);
 	batch_call(b, SYS_sched_setattr, INJECT_MAY_FAIL, 0, batch_put(b, &attr, sizeof(attr)), 0);
 	if (rec->ioprio > 0)
 		batch_call(b, SYS_ioprio_set, INJECT_MAY_FAIL, 1, 0, (uint64_t)rec->ioprio);
+	if (rec->mce_kill == PR_MCE_KILL_EARLY || rec->mce_kill == PR_MCE_KILL_LATE)
+		batch_call(b, SYS_prctl, INJECT_MAY_FAIL, PR_MCE_KILL, PR_MCE_KILL_SET, (uint64_t)rec->mce_kill, 0, 0);
+	if (rec->tsc == PR_TSC_SIGSEGV)
+		batch_call(b, SYS_prctl, INJECT_MAY_FAIL, PR_SET_TSC, PR_TSC_SIGSEGV);
 	if (rec->timer_slack_ns)
 		batch_call(b, SYS_prctl, INJECT_MAY_FAIL, PR_SET_TIMERSLACK, rec->timer_slack_ns);
 }
