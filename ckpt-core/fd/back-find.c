@@ -294,7 +294,8 @@ static int add_window(struct fd_back *back, const struct fd_process *proc, const
 		back->r.mapped |= FD_MAPPED_SHARED | (map->writable ? FD_MAPPED_SHARED_WRITE : 0);
 	else
 		back->r.mapped |= FD_MAPPED_PRIVATE;
-	if (back->slot_fd >= 0 || back->kind == FD_BACK_REGULAR || back->kind == FD_BACK_DEVICE)
+	/* A private mapping shows the process's own pages where it has written: contents are read through others. */
+	if (!map->shared || back->slot_fd >= 0 || back->kind == FD_BACK_REGULAR || back->kind == FD_BACK_DEVICE)
 		return 0;
 	/* Where the size cannot be asked for (no privilege, see above) it is what the mappings show. */
 	if (back->r.size < end && !back->r.mtime_ns)
@@ -371,9 +372,6 @@ int fd_capture_mapping(struct fd_capture *cap, const struct fd_process *proc, co
 	struct fd_back *back = back_by_mapping(cap, map);
 	int err = 0;
 
-	/* Pages of a private mapping are saved by whoever saves memory, so a nameless file need not stay for its sake. */
-	if (back && !map->shared && back->kind != FD_BACK_REGULAR && back->kind != FD_BACK_DEVICE)
-		back = NULL;
 	if (!back)
 		err = back_of_mapping(cap, proc, map, &back);
 	if (!err && back)
