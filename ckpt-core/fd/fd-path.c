@@ -9,6 +9,9 @@
 #include <string.h>
 #include <sys/vfs.h>
 
+#include "base/io.h"
+#include "proc/status.h"
+
 static bool path_claim(const struct fd_look *look)
 {
 	return (look->info->flags & O_PATH) && look->link[0] == '/';
@@ -84,15 +87,34 @@ static bool kernel_claim(const struct fd_look *look)
 	return false;
 }
 
+/* The length of "/proc/PID" at the beginning of `path` if that is the process itself, by any number that it has in a pid
+ * namespace; else 0. */
+static size_t own_proc(pid_t pid, const char *path)
+{
+	AUTO_FREE char *text = NULL;
+	struct proc_status st;
+	size_t size, found = 0;
+
+	if (io_read_filef(&text, &size, "/proc/%d/status", pid) || proc_status_parse(text, size, &st))
+		return 0;
+	for (unsigned i = 0; i < st.nspid.n && !found; i++) {
+		char own[32];
+		size_t n = (size_t)snprintf(own, sizeof(own), "/proc/%d", st.nspid.id[i]);
+		if (!strncmp(path, own, n) && (!path[n] || path[n] == '/'))
+			found = n;
+	}
+	proc_status_finish(&st);
+	return found;
+}
+
 /* /proc/PID/... of the process itself: its pid may be another one in the proc that a restart has, so it is named "self". */
 static int kernel_inspect(struct fd_capture *cap, struct fd_file *file, const struct fd_look *look)
 {
-	char own[32];
+	size_t n = own_proc(look->proc->pid, file->r.path);
 	char *self;
 
 	(void)cap;
-	int n = snprintf(own, sizeof(own), "/proc/%d", look->proc->pid);
-	if (strncmp(file->r.path, own, (size_t)n) || (file->r.path[n] && file->r.path[n] != '/'))
+	if (!n)
 		return 0;
 	if (asprintf(&self, "/proc/self%s", file->r.path + n) < 0)
 		return -ENOMEM;

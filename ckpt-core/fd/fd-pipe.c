@@ -301,6 +301,12 @@ const struct fd_kind fd_kind_pipe = {
 
 /* ---- FIFOs ---- */
 
+static int fifo_inspect(struct fd_capture *cap, struct fd_file *file, const struct fd_look *look)
+{
+	file->r.deleted = look->st->st_nlink == 0;
+	return pipe_inspect(cap, file, look);
+}
+
 static int fifo_plan(struct fd_plan *plan, struct fd_file *file, struct fd_verdict *v)
 {
 	AUTO_FREE char *owned = NULL;
@@ -311,6 +317,8 @@ static int fifo_plan(struct fd_plan *plan, struct fd_file *file, struct fd_verdi
 	if (err)
 		return err;
 	const char *path = owned ? owned : file->r.path;
+	if (file->r.deleted)
+		return 0;
 	if (stat(path, &st)) {
 		if (errno == ENOENT)
 			fd_verdict_action(v, "FIFO %s is missing: made again", path);
@@ -343,15 +351,24 @@ static int open_all(struct fd_plan *plan, const struct fd_file *file, const char
 	return err;
 }
 
+/* A FIFO without a name is made under its old one with this and removed at once. */
+static const char fifo_aside[] = ".stasis";
+
 static int fifo_prepare(struct fd_plan *plan, struct fd_file *file)
 {
-	AUTO_FREE char *owned = NULL;
+	AUTO_FREE char *owned = NULL, *aside = NULL;
 	bool mapped;
 	int err = fd_plan_path(plan, file->r.path, &owned, &mapped);
 
 	if (err)
 		return err;
 	const char *path = owned ? owned : file->r.path;
+	size_t n = strlen(path), n_aside = strlen(fifo_aside);
+	if (file->r.deleted && !(n > n_aside && !strcmp(path + n - n_aside, fifo_aside))) {
+		if (asprintf(&aside, "%s%s", path, fifo_aside) < 0)
+			return -ENOMEM;
+		path = aside;
+	}
 	if (!mkfifo(path, file->r.mode & 07777)) {
 		if (!(file->own_ptr = strdup(path)))
 			return -ENOMEM;
@@ -361,13 +378,16 @@ static int fifo_prepare(struct fd_plan *plan, struct fd_file *file)
 	AUTO_CLOSE int hold = open(path, O_RDWR | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
 	if (hold < 0)
 		return report_fail(plan->rep, -errno, "fd %d: FIFO %s cannot be opened: %s", file->slot_fd, path, strerror(errno));
-	return open_all(plan, file, path, hold);
+	err = open_all(plan, file, path, hold);
+	if (file->r.deleted && file->own_ptr)
+		unlink(path);
+	return err;
 }
 
 static void fifo_abandon(struct fd_plan *plan, struct fd_file *file)
 {
 	(void)plan;
-	if (file->own_ptr)
+	if (file->own_ptr && !file->r.deleted)
 		unlink(file->own_ptr);
 }
 
@@ -376,7 +396,7 @@ const struct fd_kind fd_kind_fifo = {
 	.state_schema = &fd_pipe_schema,
 	.item_schema = &fd_pipe_data_schema,
 	.claim = fifo_claim,
-	.inspect = pipe_inspect,
+	.inspect = fifo_inspect,
 	.resolve = pipe_resolve,
 	.check = pipe_check,
 	.save = pipe_save,

@@ -24,7 +24,7 @@ struct fd_file_record {
 	uint32_t owner_type; /* F_OWNER_TID, F_OWNER_PID, F_OWNER_PGRP; meaningful when owner is not 0 */
 	int32_t owner;       /* F_SETOWN, as the target sees it; 0 = none */
 	int32_t owner_signal; /* F_SETSIG; 0 = SIGIO */
-	bool deleted; /* a directory that no path leads to any more (regular files: see BACK) */
+	bool deleted; /* a directory or FIFO that no path leads to any more (regular files: see BACK) */
 	bool stdio; /* may become the descriptor 0-2 of whoever restarts: a terminal, or a pipe or socket whose peer was outside */
 };
 
