@@ -370,7 +370,7 @@ int fd_back_save_late(struct fd_capture *cap, struct img_writer *w)
 		if (back->clone_fd >= 0) {
 			err = fd_source_to_image(cap->rep, back, back->clone_fd, false, w);
 			close(STEAL_FD(back->clone_fd));
-		} else if (back->kind == FD_BACK_REGULAR && !back->r.writable && !back->r.log) {
+		} else if (back->kind == FD_BACK_REGULAR && !back->r.writable && !back->r.log && !back->leased) {
 			err = identify(back);
 		}
 		if (!err)

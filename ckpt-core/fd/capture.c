@@ -135,6 +135,8 @@ static int compare_descriptions(const struct fd_file *a, const struct fd_file *b
 		return a->st.st_dev < b->st.st_dev ? -1 : 1;
 	if (a->st.st_ino != b->st.st_ino)
 		return a->st.st_ino < b->st.st_ino ? -1 : 1;
+	if (a->serial != b->serial)
+		return a->serial < b->serial ? -1 : 1;
 	if (a->r.flags != b->r.flags)
 		return a->r.flags < b->r.flags ? -1 : 1;
 	int by_link = strcmp(a->link, b->link);
@@ -259,6 +261,7 @@ static int read_descriptor(struct fd_capture *cap, const struct fd_process *proc
 	if (err)
 		return report_fail(cap->rep, err, "fd %d of process %d: %s", fd, proc->pid, strerror(-err));
 	ret_file->r.flags = ret_info->flags & ~(uint32_t)O_CLOEXEC;
+	ret_file->serial = ret_info->eventfd_id;
 	ret_file->r.pos = (uint64_t)ret_info->pos;
 	ret_file->r.mode = ret_file->st.st_mode;
 	ret_file->r.dev_major = major(ret_file->st.st_dev);

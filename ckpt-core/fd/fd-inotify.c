@@ -20,7 +20,7 @@
 
 #include "base/io.h"
 
-#define WD_MAX (4 << 20)    /* numbers that a restart is ready to use up */
+#define WD_MAX (1 << 20) /* numbers that a restart is ready to use up */
 #define SEARCH_SECONDS 1
 #define USER_MASK (IN_ALL_EVENTS | IN_EXCL_UNLINK | IN_ONESHOT | IN_DONT_FOLLOW)
 

@@ -249,7 +249,8 @@ static int set_settings(const struct tty_state *state, int fd)
 
 	if (!state->has_settings)
 		return 0;
-	memcpy(settings.c_cc, state->cc.data, state->cc.size < sizeof(settings.c_cc) ? state->cc.size : sizeof(settings.c_cc));
+	if (state->cc.size)
+		memcpy(settings.c_cc, state->cc.data, state->cc.size < sizeof(settings.c_cc) ? state->cc.size : sizeof(settings.c_cc));
 	sigemptyset(&ttou);
 	sigaddset(&ttou, SIGTTOU);
 	sigprocmask(SIG_BLOCK, &ttou, &old);

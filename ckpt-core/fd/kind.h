@@ -40,6 +40,7 @@ struct fd_file {
 	uint32_t slot_process;
 	char *link;             /* the link's text as it is */
 	struct stat st;         /* of the file; all zero if it could not be had */
+	int32_t serial;         /* of an eventfd (fdinfo eventfd-id), else -1: tells many of them apart for nothing */
 	unsigned own;           /* for the kind's own use between its callbacks, zero at first; so is own_ptr (freed) */
 	void *own_ptr;
 	const struct fd_claim *claim; /* not NULL: an adapter's word on it */
