@@ -29,16 +29,16 @@ static json_t *checkpoint_json(const struct checkpoint_args *a, const struct tar
 static int checkpoint_summary(struct session *s, const struct checkpoint_args *a, const struct target *t,
 			      const struct stasis_checkpoint_result *r)
 {
-	char size[WORDS_SIZE_ROOM], pages[WORDS_SIZE_ROOM], pause[WORDS_TIME_ROOM], total[WORDS_TIME_ROOM];
+	char size[WORDS_SIZE_ROOM], pause[WORDS_TIME_ROOM], total[WORDS_TIME_ROOM];
 
 	if (a->common.json)
 		return session_print_json(s, checkpoint_json(a, t, r));
 	if (a->common.quiet || !(a->common.verbose || isatty(STDOUT_FILENO)))
 		return CLI_OK;
-	AUTO_FREE char *title = target_title(t), *image = words_clean(a->image);
-	printf("%s: %s, %s for %s of memory; %s %s, %s in all\n", title ? title : "target", image ? image : "image",
-	       words_size(r->stats.file_bytes, size), words_size(r->stats.page_bytes, pages),
-	       a->stop ? "ended after" : "paused for", words_time(r->pause_us, pause), words_time(r->total_us, total));
+	AUTO_FREE char *image = words_clean(a->image);
+	printf("%s: %s; %s %s, %s in all\n", image ? image : "image", words_size(r->stats.file_bytes, size),
+	       a->stop ? "target ended after" : "target paused for", words_time(r->pause_us, pause),
+	       words_time(r->total_us, total));
 	return CLI_OK;
 }
 
