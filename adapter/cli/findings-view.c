@@ -2,6 +2,8 @@
 /* Shows findings. */
 #include "findings-view.h"
 
+#include <string.h>
+
 #include "base/cleanup.h"
 #include "table.h"
 #include "term.h"
@@ -24,20 +26,48 @@ static int print_table(const struct findings *f, FILE *out)
 	return err;
 }
 
-static int print_obstacle(const struct finding *it, bool colour, FILE *out)
+static bool same_text(const char *a, const char *b)
 {
-	AUTO_FREE char *object = words_clean(it->object ? it->object : "?");
-	AUTO_FREE char *kind = it->kind ? words_clean(it->kind) : NULL;
-	AUTO_FREE char *obstacle = words_clean(it->obstacle);
-	AUTO_FREE char *remedy = it->remedy ? words_clean(it->remedy) : NULL;
+	return a == b || (a && b && !strcmp(a, b));
+}
 
-	if (!object || !obstacle || (it->kind && !kind) || (it->remedy && !remedy))
+static bool same_obstacle(const struct finding *a, const struct finding *b)
+{
+	return a->obstacle && same_text(a->obstacle, b->obstacle) && same_text(a->remedy, b->remedy);
+}
+
+static int print_clean(const char *before, const char *text, const char *after, FILE *out)
+{
+	AUTO_FREE char *clean = words_clean(text);
+
+	if (!clean)
 		return -ENOMEM;
-	fprintf(out, "%s%s%s%s%s%s: %s\n", term_colour_on(colour, TERM_RED), object, kind ? " (" : "", kind ? kind : "", kind ? ")" : "",
-		term_colour_off(colour), obstacle);
-	if (remedy)
-		fprintf(out, "    remedy: %s\n", remedy);
+	fprintf(out, "%s%s%s", before, clean, after);
 	return 0;
+}
+
+/* The obstacle at `first`, with everything it stands in the way of; nothing when it was printed with an earlier one. */
+static int print_obstacle(const struct findings *f, const struct finding *first, bool colour, FILE *out)
+{
+	int err = 0;
+
+	for (const struct finding *it = f->list.items; it < first; it++)
+		if (same_obstacle(it, first))
+			return 0;
+	fputs(term_colour_on(colour, TERM_RED), out);
+	vec_each(&f->list, it) {
+		if (err || !same_obstacle(it, first))
+			continue;
+		err = print_clean(it == first ? "" : ", ", it->object ? it->object : "?", "", out);
+		if (!err && it->kind)
+			err = print_clean(" (", it->kind, ")", out);
+	}
+	fprintf(out, "%s: ", term_colour_off(colour));
+	if (!err)
+		err = print_clean("", first->obstacle, "\n", out);
+	if (!err && first->remedy)
+		err = print_clean("    remedy: ", first->remedy, "\n", out);
+	return err;
 }
 
 int findings_print(const struct findings *f, const char *title, const char *verb, FILE *out)
@@ -54,7 +84,7 @@ int findings_print(const struct findings *f, const char *title, const char *verb
 		putc('\n', out);
 	vec_each(&f->list, it)
 		if (!err && it->obstacle)
-			err = print_obstacle(it, colour, out);
+			err = print_obstacle(f, it, colour, out);
 	if (err)
 		return err;
 	if (f->list.n)
