@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 
 #include "base/cleanup.h"
@@ -254,6 +255,48 @@ static void changed_file_is_refused_unless_mapped(void **state)
 	assert_true(f->map.list.items[0].used);
 }
 
+/* ---- a path that leads elsewhere ---- */
+
+static void make_covered(void)
+{
+	EXPECT_EQ(mkdir(fd_shared->name[2], 0700), 0);
+	put_file(fd_shared->name[1], "covered");
+	at_fd(open(fd_shared->name[1], O_RDWR), 10);
+	at_fd(open(fd_shared->name[1], O_RDONLY), 11);
+}
+
+static void check_covered(void)
+{
+	char buf[16];
+
+	EXPECT_EQ(read(11, buf, sizeof(buf)), 7);
+	EXPECT(!memcmp(buf, "covered", 7));
+	EXPECT_EQ(pwrite(10, "C", 1, 0), 1);
+	EXPECT_EQ(pread(11, buf, 1, 0), 1);
+	EXPECT_EQ(buf[0], 'C');
+	expect_file(fd_shared->name[1], "above");
+}
+
+static void file_under_a_mount_is_taken_along(void **state)
+{
+	struct fd_fixture *f = *state;
+
+	snprintf(fd_shared->name[2], 256, "%s/d", f->dir);
+	snprintf(fd_shared->name[1], 256, "%s/d/a", f->dir);
+	fd_start(f, make_covered);
+	if (mount("none", fd_shared->name[2], "tmpfs", 0, NULL)) {
+		print_message("nothing can be mounted here: not tested\n");
+		skip();
+	}
+	put_file(fd_shared->name[1], "above");
+	int err = fd_checkpoint(f);
+	if (!err)
+		err = fd_restart(f, check_covered);
+	umount2(fd_shared->name[2], MNT_DETACH);
+	if (err)
+		fail_msg("%s", f->said);
+}
+
 /* ---- mapped files ---- */
 
 static void make_mapped(void)
@@ -338,6 +381,7 @@ int main(void)
 		TEST(deleted_files_come_back_without_a_name),
 		TEST(file_with_the_same_contents_is_accepted),
 		TEST(changed_file_is_refused_unless_mapped),
+		TEST(file_under_a_mount_is_taken_along),
 		TEST(mapped_file_must_be_the_same),
 		TEST(private_mapping_of_a_deleted_file_needs_no_file),
 	};
