@@ -19,10 +19,10 @@
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/timens.h"
 #include "collect/collect.h"
 #include "fd/fd.h"
 #include "host.h"
@@ -60,14 +60,6 @@ struct checkpoint {
 	pid_t child; /* the snapshot; 0 = read from the stopped target */
 	uint64_t begin_us, freeze_us;
 };
-
-static uint64_t now_us(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
-}
 
 /* Everything that can be known of a running process: its own obstacles, descriptors, mappings. */
 static int survey(struct stasis_job *job, pid_t pid, int pidfd, const struct stasis_checkpoint_options *opt, bool frozen,
@@ -138,7 +130,7 @@ static int phase_freeze(struct checkpoint *cp)
 {
 	unsigned timeout = cp->opt->freeze_timeout_ms ? cp->opt->freeze_timeout_ms : FREEZE_TIMEOUT_MS;
 
-	cp->freeze_us = now_us();
+	cp->freeze_us = timens_stopwatch_us();
 	int err = freeze_process(cp->rep, cp->pid, timeout, &cp->frozen);
 	cp->is_frozen = !err;
 	return err;
@@ -209,7 +201,7 @@ static int phase_thaw(struct checkpoint *cp)
 	int err = undo_run(cp->journal, cp->rep, &cp->frozen, true);
 	int err2 = freeze_thaw(&cp->frozen);
 	cp->is_frozen = false;
-	cp->shared->result.pause_us = now_us() - cp->freeze_us;
+	cp->shared->result.pause_us = timens_stopwatch_us() - cp->freeze_us;
 	return err ? err : err2;
 }
 
@@ -250,9 +242,9 @@ static int phase_commit(struct checkpoint *cp)
 			;
 		freeze_finish(&cp->frozen);
 		cp->is_frozen = false;
-		res->pause_us = now_us() - cp->freeze_us;
+		res->pause_us = timens_stopwatch_us() - cp->freeze_us;
 	}
-	res->total_us = now_us() - cp->begin_us;
+	res->total_us = timens_stopwatch_us() - cp->begin_us;
 	return 0;
 }
 
@@ -319,7 +311,7 @@ static int controller(struct checkpoint *cp, int pipe_fd)
 
 	setsid(); /* Ctrl-C is for the front, which cancels in good order */
 	prctl(PR_SET_NAME, "stasis-ctl");
-	cp->begin_us = now_us();
+	cp->begin_us = timens_stopwatch_us();
 	cp->rep->cancel = &cp->shared->cancel;
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &old);

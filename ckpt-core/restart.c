@@ -16,19 +16,11 @@
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/timens.h"
 #include "restore/restore.h"
-
-static uint64_t now_us(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
-}
 
 /* ---- the controller ---- */
 
@@ -182,7 +174,7 @@ int stasis_restart(struct stasis_job *job, const struct stasis_restart_options *
 {
 	struct restore r = { .job = job, .rep = &job->rep, .opt = options };
 	struct findings own = { 0 }, *findings = options->findings ? options->findings : &own;
-	uint64_t begin = now_us();
+	uint64_t begin = timens_stopwatch_us();
 	int err = report_fault(r.rep, "restart.open");
 
 	if (!err)
@@ -194,7 +186,7 @@ int stasis_restart(struct stasis_job *job, const struct stasis_restart_options *
 		if (err)
 			fd_plan_abandon(r.files);
 		else
-			ret->total_us = now_us() - begin;
+			ret->total_us = timens_stopwatch_us() - begin;
 	}
 	fd_plan_destroy(r.files);
 	restore_unload(&r);

@@ -16,6 +16,7 @@
 
 #include "base/cleanup.h"
 #include "base/io.h"
+#include "base/timens.h"
 #include "collect/collect.h"
 #include "collect/signals.h"
 #include "proc/limits.h"
@@ -51,43 +52,6 @@ static char *read_cmdline(pid_t pid)
 		if (!text[i])
 			text[i] = ' ';
 	return text;
-}
-
-/* Reads the two lines "monotonic SEC NSEC" and "boottime SEC NSEC" of a time namespace (man 7 time_namespaces), 0 without one. */
-static void timens_offsets(const char *path_pid, const char *file, int64_t *ret_monotonic, int64_t *ret_boottime)
-{
-	AUTO_FREE char *text = NULL;
-	long long sec, nsec;
-
-	*ret_monotonic = *ret_boottime = 0;
-	if (io_read_filef(&text, NULL, "/proc/%s/%s", path_pid, file))
-		return;
-	const char *m = strstr(text, "monotonic"), *b = strstr(text, "boottime");
-	if (m && sscanf(m, "monotonic %lld %lld", &sec, &nsec) == 2)
-		*ret_monotonic = sec * 1000000000ll + nsec;
-	if (b && sscanf(b, "boottime %lld %lld", &sec, &nsec) == 2)
-		*ret_boottime = sec * 1000000000ll + nsec;
-}
-
-static int64_t now_ns(clockid_t clock)
-{
-	struct timespec ts;
-
-	clock_gettime(clock, &ts);
-	return ts.tv_sec * 1000000000ll + ts.tv_nsec;
-}
-
-/* The clocks as the process sees them: ours, corrected by the difference of the time namespaces. */
-static void process_clocks(struct collect *c)
-{
-	int64_t own_m, own_b, its_m, its_b;
-	char pid[16];
-
-	snprintf(pid, sizeof(pid), "%d", c->proc.pid);
-	timens_offsets("self", "timens_offsets", &own_m, &own_b);
-	timens_offsets(pid, "timens_offsets", &its_m, &its_b);
-	c->process.monotonic_ns = now_ns(CLOCK_MONOTONIC) - own_m + its_m;
-	c->process.boottime_ns = now_ns(CLOCK_BOOTTIME) - own_b + its_b;
 }
 
 static int process_from_stat(struct collect *c)
@@ -179,7 +143,9 @@ static int process_from_proc(struct collect *c)
 			p->exe_backing = v->backing;
 	if ((err = process_limits(c)))
 		return err;
-	process_clocks(c);
+	struct timens_clocks clocks = timens_now(pid);
+	p->monotonic_ns = clocks.monotonic_ns;
+	p->boottime_ns = clocks.boottime_ns;
 	return collect_signals(c->rep, pid, true, &p->pending);
 }
 

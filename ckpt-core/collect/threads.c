@@ -17,30 +17,8 @@
 #include "collect/signals.h"
 #include "inject/plant.h"
 #include "inject/resume.h"
+#include "kernel.h"
 #include "proc/status.h"
-
-#ifndef PTRACE_GET_RSEQ_CONFIGURATION
-#define PTRACE_GET_RSEQ_CONFIGURATION 0x420f
-#endif
-
-struct rseq_configuration { /* struct ptrace_rseq_configuration, linux/ptrace.h */
-	uint64_t pointer;
-	uint32_t size, signature, flags, pad;
-};
-
-struct rseq_section { /* struct rseq_cs, linux/rseq.h */
-	uint32_t version, flags;
-	uint64_t start_ip, post_commit_offset, abort_ip;
-};
-
-struct sched_attributes { /* struct sched_attr, sched_setattr(2) */
-	uint32_t size, policy;
-	uint64_t flags;
-	int32_t nice;
-	uint32_t priority;
-	uint64_t runtime, deadline, period;
-	uint32_t util_min, util_max;
-};
 
 static int thread_fail(struct collect *c, pid_t tid, int err, const char *what)
 {
@@ -60,7 +38,7 @@ static void thread_rseq(struct collect *c, const struct tracee *t, struct rec_th
 	rec->rseq_ptr = conf.pointer;
 	rec->rseq_size = conf.size;
 	rec->rseq_sig = conf.signature;
-	if (inject_read(t->tid, conf.pointer + 8, &cs_ptr, sizeof(cs_ptr)) || !cs_ptr || inject_read(t->tid, cs_ptr, &cs, sizeof(cs)))
+	if (inject_read(t->tid, conf.pointer + RSEQ_CS_OFFSET, &cs_ptr, sizeof(cs_ptr)) || !cs_ptr || inject_read(t->tid, cs_ptr, &cs, sizeof(cs)))
 		return;
 	if (regs->rip - cs.start_ip < cs.post_commit_offset)
 		regs->rip = cs.abort_ip;

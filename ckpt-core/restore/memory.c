@@ -16,6 +16,7 @@
 
 #include "base/cleanup.h"
 #include "base/io.h"
+#include "kernel.h"
 #include "proc/maps.h"
 #include "restore/restore.h"
 #include "restore/vdso.h"
@@ -75,11 +76,6 @@ static int feed_end(struct feed *f, int err)
 
 /* ---- the old layout goes ---- */
 
-struct rseq_configuration {
-	uint64_t pointer;
-	uint32_t size, signature, flags, pad;
-};
-
 static int clear_old(struct restore *r, struct newborn *nb)
 {
 	AUTO_FREE char *text = NULL;
@@ -93,7 +89,7 @@ static int clear_old(struct restore *r, struct newborn *nb)
 		return report_fail(r->rep, err, "restart: the new process's mappings cannot be read: %s", strerror(-err));
 	err = feed_begin(&f, r, nb, "clearing the new process");
 	/* The kernel writes into the registered area at every preemption: first of all (inventory I, trap 2). */
-	if (!err && ptrace(0x420f /* PTRACE_GET_RSEQ_CONFIGURATION */, nb->pid, (void *)sizeof(conf), &conf) >= 0 && conf.pointer)
+	if (!err && ptrace(PTRACE_GET_RSEQ_CONFIGURATION, nb->pid, (void *)sizeof(conf), &conf) >= 0 && conf.pointer)
 		batch_call(&f.b, SYS_rseq, 0, conf.pointer, conf.size, 1 /* RSEQ_FLAG_UNREGISTER */, conf.signature);
 	for (size_t i = 0; i < n && !err; i++) {
 		const struct proc_vma *v = &vmas[i];

@@ -22,11 +22,11 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/io.h"
+#include "base/timens.h"
 #include "inject/batch.h"
 #include "restore/restore.h"
 
@@ -56,26 +56,10 @@ static int user_namespace(struct restore *r)
 	return 0;
 }
 
-/* The host's clock without the offset of the time namespace we may be in ourselves. */
-static int64_t host_clock(clockid_t clock, const char *name)
-{
-	AUTO_FREE char *text = NULL;
-	struct timespec ts;
-	long long sec = 0, nsec = 0;
-
-	clock_gettime(clock, &ts);
-	if (!io_read_filef(&text, NULL, "/proc/self/timens_offsets")) {
-		const char *at = strstr(text, name);
-		if (at)
-			sscanf(at + strlen(name), "%lld %lld", &sec, &nsec);
-	}
-	return (ts.tv_sec - sec) * 1000000000ll + ts.tv_nsec - nsec;
-}
-
 static int time_namespace(struct restore *r, const struct rec_process *p)
 {
-	int64_t monotonic = p->monotonic_ns - host_clock(CLOCK_MONOTONIC, "monotonic");
-	int64_t boottime = p->boottime_ns - host_clock(CLOCK_BOOTTIME, "boottime");
+	struct timens_clocks host = timens_host_now();
+	int64_t monotonic = p->monotonic_ns - host.monotonic_ns, boottime = p->boottime_ns - host.boottime_ns;
 	char text[128];
 	int err;
 

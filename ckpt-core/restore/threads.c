@@ -18,6 +18,7 @@
 
 #include "base/cleanup.h"
 #include "base/io.h"
+#include "kernel.h"
 #include "proc/status.h"
 #include "restore/threads.h"
 
@@ -94,15 +95,6 @@ static void add_credentials(struct restore *r, struct batch *b, const struct pro
 }
 
 /* ---- attributes ---- */
-
-struct sched_attributes {
-	uint32_t size, policy;
-	uint64_t flags;
-	int32_t nice;
-	uint32_t priority;
-	uint64_t runtime, deadline, period;
-	uint32_t util_min, util_max;
-};
 
 static void add_scheduling(struct batch *b, const struct rec_thread *rec)
 {
@@ -222,7 +214,7 @@ static int thread_restore(struct restore *r, struct newborn *nb, struct tracee *
 
 	if (rec->seccomp == 2 && ptrace(PTRACE_SETOPTIONS, t->tid, NULL, TRACEE_OPTIONS | PTRACE_O_SUSPEND_SECCOMP) < 0)
 		return report_fail(r->rep, -errno, "restart: seccomp filters need CAP_SYS_ADMIN to be restored; run as root");
-	if (rec->rseq_ptr && inject_write(nb->pid, rec->rseq_ptr + 8, &zero, sizeof(zero))) /* no critical section: see collect */
+	if (rec->rseq_ptr && inject_write(nb->pid, rec->rseq_ptr + RSEQ_CS_OFFSET, &zero, sizeof(zero))) /* no critical section: see collect */
 		return report_fail(r->rep, -EFAULT, "restart: rseq area of thread %d is not there", rec->tid);
 	int err = thread_status(r, t->tid, &now);
 	if (err)
