@@ -5,7 +5,7 @@
  * again). It forks the controller, which enters new namespaces, makes the processes and fills them. When all is in place the
  * controller says so and waits: the caller commits the files, then the controller lets the target run and ends. Init and the
  * target are the caller's descendants and die with it or with init. Whatever fails, the caller kills init, which takes the pid
- * namespace with it, and takes the files back; the image is only ever read. Test: restart-leaves-nothing-behind. */
+ * namespace with it, and takes the files back; the image is only ever read. Test: restart-fails-nothing-is-left, restart-killed-nothing-is-left. */
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>

@@ -4,7 +4,7 @@
  * Theory of operation. Threads may be born while we attach, so /proc/PID/task is read again until a pass finds nobody new:
  * every thread seen is stopped by then, so nobody is left to make another. Attaching (PTRACE_SEIZE) and asking to stop
  * (PTRACE_INTERRUPT) disturb nothing: no signal is sent, and a detach undoes both, at any point, also when it is the kernel's own
- * because we died. Test: threads-born-while-stopping. */
+ * because we died. Test: threads-come-and-go. */
 #include "freeze.h"
 
 #include <dirent.h>

@@ -6,7 +6,7 @@
  * reaps the helper; the target is stopped throughout. The child's parent is then the init or subreaper above the target,
  * which reaps it when we end it. Helper and child are traced from birth (PTRACE_O_TRACECLONE); should we die, their next
  * instruction is exit_group (see stub-x86.S). The child closes every descriptor at once, so that no pipe, lock or socket of the
- * target lives longer than the target wants. Test: snapshot-child-is-not-seen. */
+ * target lives longer than the target wants. Tests: image-is-of-one-instant, killed-checkpoints. */
 #include "inject/snapshot.h"
 
 #include <errno.h>

@@ -5,7 +5,7 @@
  * mappings, which can be moved but not made. Mappings that will get contents are made writable and filled from outside by
  * process_vm_writev, chunk by chunk as each is read and checked; their own protection comes after that, then advice, names,
  * locks, protection keys, guards, seals, in this order: a sealed mapping takes none of the others. MADV_HUGEPAGE comes
- * before filling, so that the pages are huge at once. Tests: prot-none-keeps-its-contents, madvise-flags-are-kept. */
+ * before filling, so that the pages are huge at once. Tests: protected-pages-keep-contents, memory-advice-is-kept. */
 #include <errno.h>
 #include <linux/prctl.h>
 #include <string.h>

@@ -6,7 +6,7 @@
  * whatever ends, and reports the first process's wait status. The first process opens its files, maps the region with the stub,
  * says so over a socket (which also tells the controller its pid, translated by SCM_CREDENTIALS) and sleeps until it is seized.
  * Time offsets are written before the first task enters (inventory I, trap 5). Every process here dies with its parent until
- * the release. Test: restart-leaves-nothing-behind. */
+ * the release. Test: restart-fails-nothing-is-left, restart-killed-nothing-is-left. */
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/close_range.h>

@@ -4,7 +4,7 @@
  * Order within a thread: scheduling (needs privilege), robust list, tid address, alternate stack, rseq (the kernel writes
  * into restored memory from then on), no_new_privs and filters while privileged (the filters sleep as long as we trace),
  * credentials, parent-death signal (credentials clear it), pending signals, FPU; registers and mask at the release.
- * Tests: credentials-are-kept, rseq-is-registered, signals-pending-keep-their-order. */
+ * Tests: credentials-are-kept, rseq-stays-registered, signals-pending-keep-value-and-order. */
 #include <errno.h>
 #include <linux/capability.h>
 #include <linux/prctl.h>
