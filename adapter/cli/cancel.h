@@ -3,8 +3,8 @@
 #ifndef STASIS_CLI_CANCEL_H
 #define STASIS_CLI_CANCEL_H
 
-/* From now on SIGINT, SIGTERM, SIGHUP and SIGQUIT only raise the flag; SIGPIPE, SIGTSTP, SIGTTIN and SIGTTOU are ignored. One of
- * the former that was ignored when the program started (nohup) stays ignored. */
+/* From now on SIGINT, SIGTERM, SIGHUP and SIGQUIT only raise the flag; SIGPIPE, SIGTSTP, SIGTTIN and SIGTTOU are ignored. One
+ * of the former that was ignored when the program started (nohup) stays ignored. */
 void cancel_install(void);
 
 /* For stasis_job_create: not 0 once a signal came. */

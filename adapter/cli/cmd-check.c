@@ -14,8 +14,9 @@ static int check_show(struct session *s, const struct target *t, const struct fi
 	if (s->json) {
 		json_t *target = json_pack("{s:i, s:o, s:o}", "pid", (int)t->pid, "name", words_json(t->name), "command",
 					   words_json(t->command));
-		return session_print_json(s, json_pack("{s:b, s:o, s:I, s:o}", "ok", found->obstacles == 0, "target", target, "obstacles",
-						       (json_int_t)found->obstacles, "findings", findings_json(found)));
+		return session_print_json(s, json_pack("{s:b, s:o, s:I, s:o}", "ok", found->obstacles == 0, "target", target,
+						       "obstacles", (json_int_t)found->obstacles, "findings",
+						       findings_json(found)));
 	}
 	AUTO_FREE char *title = target_title(t);
 	if (!title || findings_print(found, title, "checkpointed", stdout)) {
@@ -85,6 +86,6 @@ const struct cli_command cmd_check = {
 	.summary = "show what a target holds and whether it can be checkpointed",
 	.usage = "TARGET [OPTION...]",
 	.description = "TARGET is a pid or a name (see stasis ps). Nothing is stopped or changed.\n"
-		       "Ends with 0 when the target can be checkpointed, 1 when something stands in the way.\n",
+		       "Ends with 0 when the target can be checkpointed, with 1 when not.\n",
 	.main = check_main,
 };

@@ -17,13 +17,15 @@ struct checkpoint_args {
 	int stop, force, timeout_ms;
 };
 
-static json_t *checkpoint_json(const struct checkpoint_args *a, const struct target *t, const struct stasis_checkpoint_result *r)
+static json_t *checkpoint_json(const struct checkpoint_args *a, const struct target *t,
+			       const struct stasis_checkpoint_result *r)
 {
-	return json_pack("{s:b, s:o, s:i, s:o, s:I, s:I, s:I, s:I, s:I, s:i, s:i, s:i, s:i, s:b}", "ok", 1, "image", words_json(a->image),
-			 "pid", (int)t->pid, "name", words_json(t->name), "file_bytes", (json_int_t)r->stats.file_bytes, "page_bytes",
-			 (json_int_t)r->stats.page_bytes, "zero_bytes", (json_int_t)r->stats.zero_bytes, "pause_us",
-			 (json_int_t)r->pause_us, "total_us", (json_int_t)r->total_us, "processes", (int)r->n_processes, "threads",
-			 (int)r->n_threads, "mappings", (int)r->n_mappings, "files", (int)r->n_files, "stopped", a->stop);
+	return json_pack("{s:b, s:o, s:i, s:o, s:I, s:I, s:I, s:I, s:I, s:i, s:i, s:i, s:i, s:b}",
+			 "ok", 1, "image", words_json(a->image), "pid", (int)t->pid, "name", words_json(t->name),
+			 "file_bytes", (json_int_t)r->stats.file_bytes, "page_bytes", (json_int_t)r->stats.page_bytes,
+			 "zero_bytes", (json_int_t)r->stats.zero_bytes, "pause_us", (json_int_t)r->pause_us,
+			 "total_us", (json_int_t)r->total_us, "processes", (int)r->n_processes, "threads", (int)r->n_threads,
+			 "mappings", (int)r->n_mappings, "files", (int)r->n_files, "stopped", a->stop);
 }
 
 static int checkpoint_summary(struct session *s, const struct checkpoint_args *a, const struct target *t,
@@ -108,12 +110,12 @@ static int checkpoint_main(const struct cli_command *cmd, int argc, const char *
 		{ "output", 'o', POPT_ARG_STRING, &a.image, 0, "the image file to be made", "IMAGE" },
 		{ "stop", '\0', POPT_ARG_NONE, &a.stop, 0, "kill the target once the image is whole", NULL },
 		{ "force", 'f', POPT_ARG_NONE, &a.force, 0, "replace an image of that name", NULL },
-		{ "compress", '\0', POPT_ARG_STRING, &a.compress, 0, "none, zlib or zstd, with a level: zstd:3 (default zstd:1)",
-		  "CODEC[:LEVEL]" },
-		{ "disk", '\0', POPT_ARG_STRING, &a.disk, 0, "auto: clone or copy files open for writing; copy: always copy; none: leave them",
-		  "HOW" },
-		{ "timeout", '\0', POPT_ARG_INT, &a.timeout_ms, 0, "give up when the threads do not stop within this time (default 10000)",
-		  "MS" },
+		{ "compress", '\0', POPT_ARG_STRING, &a.compress, 0,
+		  "none, zlib or zstd, with a level: zstd:3 (default zstd:1)", "CODEC[:LEVEL]" },
+		{ "disk", '\0', POPT_ARG_STRING, &a.disk, 0,
+		  "auto: clone or copy files open for writing; copy: always copy; none: leave them out", "HOW" },
+		{ "timeout", '\0', POPT_ARG_INT, &a.timeout_ms, 0,
+		  "give up when the threads do not stop within this time (default 10000)", "MS" },
 		ARGS_JSON(&a.common),
 		ARGS_TALK(&a.common),
 		ARGS_HELP(&a.common),
@@ -143,7 +145,8 @@ const struct cli_command cmd_checkpoint = {
 	.name = "checkpoint",
 	.summary = "freeze a target into an image; it runs on",
 	.usage = "TARGET -o IMAGE [OPTION...]",
-	.description = "TARGET is a pid or a name (see stasis ps). It stands still for a moment only; the image is written while it runs on.\n"
-		       "When anything fails, or Ctrl-C is pressed, the target runs on unchanged and no image appears.\n",
+	.description = "TARGET is a pid or a name (see stasis ps). It stands still for a moment only; the\n"
+		       "image is written while it runs on. When anything fails, or Ctrl-C is pressed, the\n"
+		       "target runs on unchanged and no image appears.\n",
 	.main = checkpoint_main,
 };

@@ -43,7 +43,9 @@ static int ps_table(const struct registry_list *list)
 			command = NULL;
 		snprintf(pid, sizeof(pid), "%d", it->pid);
 		format_since(it->since, since, sizeof(since));
-		const char *cells[] = { it->name, pid, since, target_state(it->pid), it->image, command ? command : it->command };
+		const char *cells[] = {
+			it->name, pid, since, target_state(it->pid), it->image, command ? command : it->command
+		};
 		for (size_t i = 0; !err && i < ARRAY_SIZE(cells); i++)
 			err = table_add(&t, cells[i]);
 	}
@@ -63,8 +65,8 @@ static json_t *ps_json(const struct registry_list *list)
 		if (process_command(it->pid, &command))
 			command = NULL;
 		json_t *one = json_pack("{s:s, s:i, s:I, s:s, s:o, s:o, s:o}", "name", it->name, "pid", (int)it->pid, "since",
-					(json_int_t)it->since, "state", target_state(it->pid), "image", words_json(it->image), "command",
-					words_json(command ? command : it->command), "keeper",
+					(json_int_t)it->since, "state", target_state(it->pid), "image", words_json(it->image),
+					"command", words_json(command ? command : it->command), "keeper",
 					it->keeper ? json_integer(it->keeper) : json_null());
 		if (json_array_append_new(all, one)) {
 			json_decref(all);

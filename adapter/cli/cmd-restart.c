@@ -101,8 +101,8 @@ static int restart_plan(struct session *s, struct stasis_restart_options *option
 		session_print_failure(s);
 	} else if (s->json) {
 		status = session_print_json(s, json_pack("{s:b, s:o, s:I, s:o}", "ok", !found.obstacles, "image",
-							 words_json(options->image), "obstacles", (json_int_t)found.obstacles, "findings",
-							 findings_json(&found)));
+							 words_json(options->image), "obstacles",
+							 (json_int_t)found.obstacles, "findings", findings_json(&found)));
 	} else {
 		status = findings_print(&found, options->image, "restarted here", stdout) ? CLI_FAILED : CLI_OK;
 	}
@@ -118,7 +118,8 @@ static void warn_unused_maps(struct session *s, const struct resource_map *map)
 {
 	vec_each(&map->list, it)
 		if (!it->used)
-			report_warn(s->rep, "--map %s:%s=%s was not needed: the image has no such %s", it->kind, it->from, it->to, it->kind);
+			report_warn(s->rep, "--map %s:%s=%s was not needed: the image has no such %s", it->kind, it->from,
+				    it->to, it->kind);
 }
 
 static void restart_say(const struct restart_args *a, const struct stasis_restarted *target, const char *name)
@@ -129,8 +130,8 @@ static void restart_say(const struct restart_args *a, const struct stasis_restar
 	if (a->common.quiet || !(a->common.verbose || (a->detach && isatty(STDOUT_FILENO))))
 		return;
 	/* Not in the foreground's standard output: that is the target's. */
-	fprintf(a->detach ? stdout : stderr, "%s%spid %d%s restarted in %s%s\n", name ? name : "", name ? " (" : "", target->pid,
-		name ? ")" : "", words_time(target->total_us, time), let_go);
+	fprintf(a->detach ? stdout : stderr, "%s%spid %d%s restarted in %s%s\n", name ? name : "", name ? " (" : "",
+		target->pid, name ? ")" : "", words_time(target->total_us, time), let_go);
 	fflush(stdout);
 }
 
@@ -243,8 +244,7 @@ static int restart_words(const struct cli_command *cmd, const struct restart_arg
 	if (status < 0 && a->plan && (a->detach || a->pidfile))
 		status = args_wrong(cmd, "--plan starts nothing, so it does not go with --detach or --pidfile");
 	if (status < 0 && a->name && !registry_name_valid(a->name))
-		status = args_wrong(cmd, "--name %s: a name has letters, digits, '.', '_' and '-', begins with a letter, digit or '_', is "
-				    "not a number and not longer than %d characters", a->name, REGISTRY_NAME_MAX);
+		status = args_wrong(cmd, "--name %s: " REGISTRY_NAME_RULE, a->name, REGISTRY_NAME_MAX);
 	return status;
 }
 
@@ -277,14 +277,18 @@ static int restart_main(const struct cli_command *cmd, int argc, const char **ar
 	struct restart_args a = { 0 };
 	struct stasis_restart_options options = { .map = &a.map };
 	struct poptOption table[] = {
-		{ "detach", 'd', POPT_ARG_NONE, &a.detach, 0, "return once the target runs; stasis stays behind as its parent", NULL },
-		{ "pidfile", '\0', POPT_ARG_STRING, &a.pidfile, 0, "write the pid of the target's first process there", "FILE" },
-		{ "map", '\0', POPT_ARG_STRING, NULL, OPTION_MAP, "use NEW where the image says OLD; file:/a=/b, can be repeated",
-		  "KIND:OLD=NEW" },
+		{ "detach", 'd', POPT_ARG_NONE, &a.detach, 0,
+		  "return once the target runs; stasis stays behind as its parent", NULL },
+		{ "pidfile", '\0', POPT_ARG_STRING, &a.pidfile, 0,
+		  "write the pid of the target's first process there", "FILE" },
+		{ "map", '\0', POPT_ARG_STRING, NULL, OPTION_MAP,
+		  "use NEW where the image says OLD: file:/a=/b, socket:tcp:5900=5901; can be repeated", "KIND:OLD=NEW" },
 		{ "name", 'n', POPT_ARG_STRING, &a.name, 0, "the target's name (default: the one it had)", "NAME" },
 		{ "disk", '\0', POPT_ARG_STRING, &a.disk, 0,
-		  "auto: put disks back to the checkpoint where it has them; revert: insist on that; keep: use them as they are", "HOW" },
-		{ "host-pids", '\0', POPT_ARG_NONE, &a.host_pids, 0, "no pid namespace of its own; the old pids must be free", NULL },
+		  "auto: disks get back the contents of the checkpoint; revert: other files at that path, too; "
+		  "keep: use them as they are", "HOW" },
+		{ "host-pids", '\0', POPT_ARG_NONE, &a.host_pids, 0,
+		  "no pid namespace of its own; the old pids must be free", NULL },
 		{ "stopped", '\0', POPT_ARG_NONE, &a.stopped, 0, "leave the target stopped, for a debugger", NULL },
 		{ "plan", '\0', POPT_ARG_NONE, &a.plan, 0, "only say what is needed here and whether it is there", NULL },
 		{ "json", '\0', POPT_ARG_NONE, &a.common.json, 0, "print the plan as JSON", NULL },
@@ -315,7 +319,8 @@ const struct cli_command cmd_restart = {
 	.name = "restart",
 	.summary = "start an image again",
 	.usage = "IMAGE [OPTION...]",
-	.description = "In the foreground it behaves like the program itself: terminal, signals, exit status. It is the target's parent and must\n"
-		       "stay; killing it with kill -9 ends the target. Ends with 125 when the restart failed.\n",
+	.description = "In the foreground it behaves like the program itself: terminal, signals, exit\n"
+		       "status. It is the target's parent and must stay: kill -9 of it ends the target.\n"
+		       "Ends with 125 when the restart failed.\n",
 	.main = restart_main,
 };

@@ -47,12 +47,13 @@ static int run_register(struct registry *reg, const char *name, const char **wor
 /* Returns only when the program cannot be started. */
 static int run_program(struct session *s, const char **words)
 {
-	/* Under Yama's ptrace_scope 1 only parents may trace; this lets a later `stasis checkpoint` of the same user do so. It is
-	 * kept over exec (Documentation/admin-guide/LSM/Yama.rst); without Yama it fails, which does not matter. */
+	/* Under Yama's ptrace_scope 1 only parents may trace; this lets a later `stasis checkpoint` of the same user do so. It
+	 * is kept over exec (Documentation/admin-guide/LSM/Yama.rst); without Yama it fails, which does not matter. */
 	prctl(PR_SET_PTRACER, PR_SET_PTRACER_ANY, 0, 0, 0);
 	execvp(words[0], (char **)words);
 	int err = errno;
-	report_fail(s->rep, -err, "%s: %s", words[0], err == ENOENT && !strchr(words[0], '/') ? "command not found" : strerror(err));
+	report_fail(s->rep, -err, "%s: %s", words[0],
+		    err == ENOENT && !strchr(words[0], '/') ? "command not found" : strerror(err));
 	return err == ENOENT ? CLI_NOT_FOUND : CLI_CANNOT_RUN;
 }
 
@@ -61,7 +62,8 @@ static int run_main(const struct cli_command *cmd, int argc, const char **argv)
 	AUTO_FREE char *name = NULL, *registered = NULL;
 	struct args_common common = { 0 };
 	struct poptOption table[] = {
-		{ "name", 'n', POPT_ARG_STRING, &name, 0, "the target's name (default: the program's, numbered when taken)", "NAME" },
+		{ "name", 'n', POPT_ARG_STRING, &name, 0, "the target's name (default: the program's, numbered when taken)",
+		  "NAME" },
 		ARGS_HELP(&common),
 		POPT_TABLEEND,
 	};
@@ -73,8 +75,7 @@ static int run_main(const struct cli_command *cmd, int argc, const char **argv)
 	if (status < 0 && !args.n_words)
 		status = args_wrong(cmd, "the program to run is missing; usage: stasis run %s", cmd->usage);
 	if (status < 0 && name && !registry_name_valid(name))
-		status = args_wrong(cmd, "--name %s: a name has letters, digits, '.', '_' and '-', begins with a letter, digit or '_', is "
-				    "not a number and not longer than %d characters", name, REGISTRY_NAME_MAX);
+		status = args_wrong(cmd, "--name %s: " REGISTRY_NAME_RULE, name, REGISTRY_NAME_MAX);
 	if (status >= 0) {
 		args_finish(&args);
 		return status;
@@ -104,7 +105,8 @@ const struct cli_command cmd_run = {
 	.name = "run",
 	.summary = "start a program as a target",
 	.usage = "[--name NAME] [--] PROGRAM [ARGUMENT...]",
-	.description = "Gives the program a name for the other commands and becomes it: same pid, terminal, signals and exit status.\n"
-		       "Ends with 127 when the program is not found, 126 when it cannot be executed, 125 when the name is taken.\n",
+	.description = "Gives the program a name for the other commands and becomes it: same pid, terminal,\n"
+		       "signals and exit status. Ends with 127 when the program is not found, with 126 when\n"
+		       "it cannot be executed, with 125 when the name is taken.\n",
 	.main = run_main,
 };

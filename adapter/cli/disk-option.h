@@ -9,8 +9,9 @@
 /* NULL means "auto". Returns -1 to go on, or CLI_USAGE. */
 static inline int disk_option(const struct cli_command *cmd, const char *text, enum stasis_disk *ret)
 {
-	static const char *const words[] = { [STASIS_DISK_AUTO] = "auto", [STASIS_DISK_COPY] = "copy", [STASIS_DISK_NONE] = "none",
-					     NULL };
+	static const char *const words[] = {
+		[STASIS_DISK_AUTO] = "auto", [STASIS_DISK_COPY] = "copy", [STASIS_DISK_NONE] = "none", NULL
+	};
 	int i = text ? args_choice(cmd, "--disk", text, words) : STASIS_DISK_AUTO;
 
 	if (i < 0)

@@ -101,8 +101,9 @@ json_t *findings_json(const struct findings *f)
 	json_t *list = json_array();
 
 	vec_each(&f->list, it) {
-		json_t *one = json_pack("{s:o, s:o, s:o, s:o, s:o}", "object", words_json(it->object), "kind", words_json(it->kind), "action",
-					words_json(it->action), "obstacle", words_json(it->obstacle), "remedy", words_json(it->remedy));
+		json_t *one = json_pack("{s:o, s:o, s:o, s:o, s:o}", "object", words_json(it->object), "kind",
+					words_json(it->kind), "action", words_json(it->action), "obstacle",
+					words_json(it->obstacle), "remedy", words_json(it->remedy));
 		if (json_array_append_new(list, one)) {
 			json_decref(list);
 			return NULL;

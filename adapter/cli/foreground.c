@@ -79,7 +79,8 @@ void foreground_finish(struct foreground *fg)
 		return;
 	if (fg->has_job)
 		hand_over(fg, fg->group, getpgrp());
-	if (fg->has_settings && tcgetpgrp(fg->tty) == getpgrp() && !tcgetattr(fg->tty, &now) && !same_settings(&now, &fg->settings))
+	if (fg->has_settings && tcgetpgrp(fg->tty) == getpgrp() && !tcgetattr(fg->tty, &now) &&
+	    !same_settings(&now, &fg->settings))
 		tcsetattr(fg->tty, TCSADRAIN, &fg->settings);
 	close(fg->tty);
 	fg->tty = -1;
@@ -163,7 +164,7 @@ static void target_stopped(struct watch *w, int sig)
 		w->left_stopped = false;
 		return;
 	}
-	/* Without a terminal there is no shell that would continue us. The news may be old: it may have been continued since. */
+	/* Without a terminal there is no shell that would continue us. And the news may be old, the target may run again. */
 	if (w->fg->tty < 0 || process_stat(w->target->pid, &st) || st.state != 'T')
 		return;
 	/* It asked for the terminal just before we gave it. */

@@ -7,7 +7,7 @@
 
 #include "proc/stat.h"
 
-/* What /proc/PID/stat says of a living process. Returns 0 or -ESRCH; what has ended but was not yet waited for counts as gone. */
+/* What /proc/PID/stat says of a living process. Returns 0 or -ESRCH; what has ended but was not waited for counts as gone. */
 int process_stat(pid_t pid, struct proc_stat *ret);
 
 /* The words of /proc/PID/cmdline with spaces between; [name] when there are none. Owned by the caller. */

@@ -51,8 +51,9 @@ static int registry_check(struct reporter *rep, const char *path, int fd, bool c
 	if (fstat(fd, &st))
 		return report_fail(rep, -errno, "%s: %s", path, strerror(errno));
 	if (st.st_uid != geteuid())
-		return report_fail(rep, -EPERM, "%s belongs to user %u, not to you; set STASIS_RUNTIME_DIR to a directory of yours",
-				   path, (unsigned)st.st_uid);
+		return report_fail(rep, -EPERM,
+				   "%s belongs to user %u, not to you; set STASIS_RUNTIME_DIR to a directory of yours", path,
+				   (unsigned)st.st_uid);
 	if (st.st_mode & (chosen ? 022 : 077))
 		return report_fail(rep, -EPERM, "%s is open to other users (mode %04o); chmod 700 %s", path,
 				   (unsigned)st.st_mode & 07777, path);
@@ -68,12 +69,12 @@ int registry_open(struct reporter *rep, bool make, struct registry *ret)
 	if (err)
 		return report_fail(rep, err, "out of memory");
 	if (make && mkdir(path, 0700) && errno != EEXIST)
-		return report_fail(rep, -errno, "cannot make %s, where names of targets are kept: %s; set STASIS_RUNTIME_DIR", path,
-				   strerror(errno));
+		return report_fail(rep, -errno, "cannot make %s, where names of targets are kept: %s; set STASIS_RUNTIME_DIR",
+				   path, strerror(errno));
 	AUTO_CLOSE int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0 && !(errno == ENOENT && !make))
-		return report_fail(rep, -errno, "cannot open %s, where names of targets are kept: %s; set STASIS_RUNTIME_DIR", path,
-				   strerror(errno));
+		return report_fail(rep, -errno, "cannot open %s, where names of targets are kept: %s; set STASIS_RUNTIME_DIR",
+				   path, strerror(errno));
 	if (fd >= 0 && (err = registry_check(rep, path, fd, chosen)))
 		return err;
 	*ret = (struct registry){ .rep = rep, .path = STEAL_PTR(path), .dirfd = STEAL_FD(fd) };
@@ -188,12 +189,16 @@ static int entry_read(struct registry *reg, const char *name, struct registry_en
 		return err;
 	json_t *value = json_loads(text, 0, NULL);
 	struct registry_entry entry = { 0 };
-	if (!value || json_unpack(value, "{s:I, s:I, s:s, s:I, s:I, s?s, s?s, s?I}", "pid", &pid, "starttime", &starttime, "boot_id",
-				  &boot_id, "pid_ns", &pid_ns, "since", &since, "command", &command, "image", &image, "keeper", &keeper))
+	if (!value ||
+	    json_unpack(value, "{s:I, s:I, s:s, s:I, s:I, s?s, s?s, s?I}", "pid", &pid, "starttime", &starttime, "boot_id",
+			&boot_id, "pid_ns", &pid_ns, "since", &since, "command", &command, "image", &image, "keeper", &keeper))
 		err = -EBADMSG;
 	else {
-		entry = (struct registry_entry){ .pid = (pid_t)pid, .starttime = (uint64_t)starttime, .pid_ns = (uint64_t)pid_ns,
-						 .since = since, .keeper = (pid_t)keeper };
+		entry = (struct registry_entry){ .pid = (pid_t)pid,
+						 .starttime = (uint64_t)starttime,
+						 .pid_ns = (uint64_t)pid_ns,
+						 .since = since,
+						 .keeper = (pid_t)keeper };
 		entry.name = strdup(name);
 		entry.boot_id = strdup(boot_id);
 		entry.command = command ? strdup(command) : NULL;
@@ -212,9 +217,9 @@ static int entry_read(struct registry *reg, const char *name, struct registry_en
 static int entry_write(struct registry *reg, const struct registry_entry *entry)
 {
 	char file[REGISTRY_NAME_MAX + 8], aside[REGISTRY_NAME_MAX + 8];
-	json_t *value = json_pack("{s:s, s:I, s:I, s:s, s:I, s:I, s:o, s:o*, s:I}", "name", entry->name, "pid", (json_int_t)entry->pid,
-				  "starttime", (json_int_t)entry->starttime, "boot_id", entry->boot_id, "pid_ns",
-				  (json_int_t)entry->pid_ns, "since", (json_int_t)entry->since, "command",
+	json_t *value = json_pack("{s:s, s:I, s:I, s:s, s:I, s:I, s:o, s:o*, s:I}", "name", entry->name, "pid",
+				  (json_int_t)entry->pid, "starttime", (json_int_t)entry->starttime, "boot_id", entry->boot_id,
+				  "pid_ns", (json_int_t)entry->pid_ns, "since", (json_int_t)entry->since, "command",
 				  words_json(entry->command ? entry->command : ""), "image",
 				  entry->image ? words_json(entry->image) : NULL, "keeper", (json_int_t)entry->keeper);
 	AUTO_FREE char *text = value ? json_dumps(value, JSON_INDENT(2)) : NULL;
@@ -254,9 +259,12 @@ static bool name_is_free(struct registry *reg, const char *name, struct registry
 static int refuse_name(struct registry *reg, const struct registry_entry *holder)
 {
 	if (entry_liveness(holder) == ENTRY_FOREIGN)
-		return report_fail(reg->rep, -EEXIST, "the name %s is taken by a process of another pid namespace; choose another "
-				   "--name, or remove %s/%s.json", holder->name, reg->path, holder->name);
-	return report_fail(reg->rep, -EEXIST, "the name %s is taken by pid %d; choose another --name", holder->name, holder->pid);
+		return report_fail(reg->rep, -EEXIST,
+				   "the name %s is taken by a process of another pid namespace; choose another "
+				   "--name, or remove %s/%s.json",
+				   holder->name, reg->path, holder->name);
+	return report_fail(reg->rep, -EEXIST, "the name %s is taken by pid %d; choose another --name", holder->name,
+			   holder->pid);
 }
 
 int registry_add(struct registry *reg, struct registry_entry *entry, bool numbered)

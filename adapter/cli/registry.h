@@ -46,6 +46,9 @@ void registry_close(struct registry *reg);
 /* Letters, digits, '.', '_', '-'; not beginning with '.' or '-', not only digits (that would be a pid), not longer than
  * REGISTRY_NAME_MAX. */
 bool registry_name_valid(const char *name);
+#define REGISTRY_NAME_RULE /* the same in words, a format for REGISTRY_NAME_MAX */                                      \
+	"a name has letters, digits, '.', '_' and '-', begins with a letter, a digit or '_', is not a number, and not " \
+	"longer than %d characters"
 
 /* A valid name made of any text, cut to leave room for a number. Owned by the caller, NULL when memory is short. */
 char *registry_name_from(const char *text);
@@ -53,8 +56,8 @@ char *registry_name_from(const char *text);
 /* Fills in what tells the living process `pid` from others, and `since`. Returns 0, -ESRCH or -ENOMEM, not worded. */
 int registry_identify(pid_t pid, struct registry_entry *entry);
 
-/* Writes the entry. When a living target has its name: with `numbered` the entry gets the first free NAME-2, NAME-3, ... instead
- * (entry->name is replaced), else -EEXIST, worded. */
+/* Writes the entry. When a living target has its name: with `numbered` the entry gets the first free of NAME-2, NAME-3, ...
+ * instead (entry->name is replaced), else -EEXIST, worded. */
 int registry_add(struct registry *reg, struct registry_entry *entry, bool numbered);
 
 /* Takes the entry away if it is still of this process. */

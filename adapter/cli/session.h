@@ -31,8 +31,8 @@ struct session {
 /* Returns 0 or -ENOMEM, worded. To be given back with session_finish. `bar`: show progress on a terminal. */
 int session_init(struct session *s, const struct cli_command *cmd, const struct args_common *common, bool bar);
 
-/* Makes s->job, which knows the plugins, reports through the session and is cancelled by signals from now on (see cancel.h). STASIS_FAULT in the
- * environment arms fault points. Returns 0 or -ENOMEM, worded. */
+/* Makes s->job, which knows the plugins, reports through the session and is cancelled by signals from now on (see cancel.h).
+ * STASIS_FAULT in the environment arms fault points. Returns 0 or -ENOMEM, worded. */
 int session_start_job(struct session *s);
 
 void session_finish(struct session *s);

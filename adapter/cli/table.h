@@ -13,7 +13,7 @@ struct table {
 	VEC(char *) cells; /* row by row; the first row is the heading */
 };
 
-/* Adds one cell (made harmless for terminals; NULL = "-"), starting a new row when the last one is full. Returns 0 or -ENOMEM. */
+/* Adds one cell (made harmless for terminals; NULL = "-"), in a new row when the last one is full. Returns 0 or -ENOMEM. */
 int table_add(struct table *t, const char *text);
 
 /* Prints it. On a terminal the heading is bold and lines are cut at its width; elsewhere nothing is cut. */

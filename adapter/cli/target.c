@@ -45,7 +45,7 @@ static int find_by_name(struct reporter *rep, const char *name, struct registry_
 	return err;
 }
 
-/* A pid needs no registry: whatever is wrong with that, the target just has no name then. A registered keeper is pointed out. */
+/* A pid needs no registry: whatever is wrong with that, the target just has no name then. A keeper is pointed out. */
 static int find_by_pid(struct reporter *rep, pid_t pid, struct registry_entry *ret)
 {
 	struct registry_list list = { 0 };
@@ -64,7 +64,8 @@ static int find_by_pid(struct reporter *rep, pid_t pid, struct registry_entry *r
 	if (!registry_list(&reg, false, &list)) {
 		vec_each(&list.list, it) {
 			if (it->keeper == pid) {
-				err = report_fail(rep, -EINVAL, "pid %d is the stasis restart that %s hangs on; the target itself is pid %d",
+				err = report_fail(rep, -EINVAL,
+						  "pid %d is the stasis restart that %s hangs on; the target itself is pid %d",
 						  pid, it->name, it->pid);
 			} else if (it->pid == pid) {
 				registry_entry_finish(ret);
@@ -89,8 +90,9 @@ int target_find(struct reporter *rep, const char *text, struct target *ret)
 	errno = 0;
 	long pid = strtol(text, &end, 10);
 	if (*text >= '0' && *text <= '9' && !*end)
-		err = pid > 0 && pid <= 0x7fffffff && !errno ? find_by_pid(rep, (pid_t)pid, &entry) :
-							       report_fail(rep, -ESRCH, "there is no process with pid %s", text);
+		err = pid > 0 && pid <= 0x7fffffff && !errno
+			      ? find_by_pid(rep, (pid_t)pid, &entry)
+			      : report_fail(rep, -ESRCH, "there is no process with pid %s", text);
 	else if (!registry_name_valid(text))
 		err = report_fail(rep, -EINVAL, "%s is neither a pid nor a name that a target can have", text);
 	else

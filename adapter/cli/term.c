@@ -38,7 +38,9 @@ bool term_has_colour(FILE *f)
 
 void term_init(struct term *term, bool bar)
 {
-	*term = (struct term){ .bar = bar && is_smart_terminal(stderr), .colour = term_has_colour(stderr), .begin_ns = now_ns() };
+	*term = (struct term){ .bar = bar && is_smart_terminal(stderr),
+			       .colour = term_has_colour(stderr),
+			       .begin_ns = now_ns() };
 }
 
 const char *term_colour_on(bool has_colour, enum term_colour colour)

@@ -28,10 +28,10 @@ const char *term_colour_off(bool has_colour);
 /* Columns of the terminal behind `f`, 0 if there is none. */
 unsigned term_width(FILE *f);
 
-/* Draws or redraws the bar, at most ten times a second and never when the terminal would make us wait. `total` 0 = not known. */
+/* Draws or redraws the bar, at most ten times a second and never when the terminal would make us wait. `total` 0: not known. */
 void term_progress(struct term *term, const char *phase, uint64_t done, uint64_t total);
 
-/* The text of a bar for `width` columns into `buf`; what does not fit is left out from the right. `elapsed_ns` is the phase's. */
+/* The text of a bar for `width` columns into `buf`; parts that do not fit are left out. `elapsed_ns` is the phase's. */
 void term_bar(char *buf, size_t room, unsigned width, const char *phase, uint64_t done, uint64_t total, uint64_t elapsed_ns);
 
 /* Takes the bar away; the next term_progress draws it again. */

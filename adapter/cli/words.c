@@ -79,7 +79,8 @@ char *words_size(uint64_t bytes, char buf[WORDS_SIZE_ROOM])
 		value /= 1024;
 		unit++;
 	}
-	snprintf(buf, WORDS_SIZE_ROOM, "%.*f %s", unit == 0 ? 0 : value < 9.995 ? 2 : value < 99.95 ? 1 : 0, value, units[unit]);
+	int digits = unit == 0 ? 0 : value < 9.995 ? 2 : value < 99.95 ? 1 : 0;
+	snprintf(buf, WORDS_SIZE_ROOM, "%.*f %s", digits, value, units[unit]);
 	return buf;
 }
 

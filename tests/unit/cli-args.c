@@ -139,7 +139,8 @@ static void every_fault_is_one_line_with_a_hint(void **state)
 		{ { "test", "--frobnicate" }, "stasis: test: unknown option --frobnicate; see stasis test --help\n" },
 		{ { "test", "-z" }, "stasis: test: unknown option -z; see stasis test --help\n" },
 		{ { "test", "-o" }, "stasis: test: option -o needs an argument; see stasis test --help\n" },
-		{ { "test", "--number", "many" }, "stasis: test: many is not a whole number that fits; see stasis test --help\n" },
+		{ { "test", "--number", "many" },
+		  "stasis: test: many is not a whole number that fits; see stasis test --help\n" },
 		{ { "test", "--json=yes" }, "stasis: test: option --json=yes takes no argument\n" },
 		{ { "test", "--\033[31m" }, "stasis: test: unknown option --\\x1b[31m; see stasis test --help\n" },
 	};

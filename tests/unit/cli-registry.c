@@ -308,8 +308,13 @@ static void names_are_told_from_pids_and_paths(void **state)
 {
 	static const char *const good[] = { "a", "vm-1", "QEMU_x86.64", "_", "1a", "12-3" };
 	static const char *const bad[] = { "", ".", ".a", "-a", "12", "a b", "a/b", "../a", "\xc3\xa4", "a\n" };
-	static const char *const made[][2] = { { "qemu-system-x86_64", "qemu-system-x86_64" }, { "a b/c", "a-b-c" }, { "2048", "target-2048" },
-					       { "...", "target" }, { "-bash", "bash" }, { "\xc3\xa4", "--" }, { "", "target" } };
+	static const char *const made[][2] = { { "qemu-system-x86_64", "qemu-system-x86_64" },
+					       { "a b/c", "a-b-c" },
+					       { "2048", "target-2048" },
+					       { "...", "target" },
+					       { "-bash", "bash" },
+					       { "\xc3\xa4", "--" },
+					       { "", "target" } };
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++)

@@ -56,8 +56,14 @@ static void sizes_and_times_have_three_digits(void **state)
 	static const struct {
 		uint64_t bytes;
 		const char *text;
-	} sizes[] = { { 0, "0 B" }, { 1023, "1023 B" }, { 1024, "1.00 KiB" }, { 39 << 20, "39.0 MiB" }, { 312 << 20, "312 MiB" },
-		      { 1023ull << 20 | 0xfffff, "1.00 GiB" }, { 1ull << 30, "1.00 GiB" }, { UINT64_MAX, "16.0 EiB" } };
+	} sizes[] = { { 0, "0 B" },
+		      { 1023, "1023 B" },
+		      { 1024, "1.00 KiB" },
+		      { 39 << 20, "39.0 MiB" },
+		      { 312 << 20, "312 MiB" },
+		      { 1023ull << 20 | 0xfffff, "1.00 GiB" },
+		      { 1ull << 30, "1.00 GiB" },
+		      { UINT64_MAX, "16.0 EiB" } };
 	static const struct {
 		uint64_t us;
 		const char *text;
