@@ -107,7 +107,7 @@ static int freeze_pass(struct reporter *rep, struct frozen *f, unsigned *ret_new
 			return wanted;
 		if (!wanted)
 			continue;
-		int err = tracee_seize(&t, tid);
+		int err = tracee_seize(&t, tid, TRACEE_OPTIONS);
 		if (!err && !(err = tracee_interrupt(&t)) && (err = vec_push(&f->threads, t)))
 			return err;
 		if (err && (err = seize_failed(rep, f->pid, tid, err)) != -ESRCH)
@@ -144,6 +144,30 @@ static int freeze_wait(struct reporter *rep, struct frozen *f, unsigned timeout_
 	return 0;
 }
 
+/* A signal with a handler is about to be delivered: the EINTR is its own, not ours. */
+static bool handler_due(const struct tracee *t)
+{
+	AUTO_FREE char *text = NULL;
+	struct proc_status st;
+	size_t size;
+
+	if (io_read_filef(&text, &size, "/proc/%d/status", t->tid) || proc_status_parse(text, size, &st))
+		return true;
+	bool due = (st.sigpnd | st.shdpnd) & ~t->sigmask & st.sigcgt;
+	proc_status_finish(&st);
+	return due;
+}
+
+/* A call that would show an EINTR of our making is set to be issued again at once, so that the target sees nothing of it even if
+ * we are killed. Test: killed-controller-leaves-target-running. */
+static int hide_eintr(struct tracee *t)
+{
+	if (!resume_shows_eintr(&t->regs) || handler_due(t))
+		return 0;
+	resume_reissue(&t->regs);
+	return tracee_store(t);
+}
+
 int freeze_process(struct reporter *rep, pid_t pid, unsigned timeout_ms, struct frozen *ret)
 {
 	struct frozen f = { .pid = pid };
@@ -161,7 +185,7 @@ int freeze_process(struct reporter *rep, pid_t pid, unsigned timeout_ms, struct 
 	vec_each(&f.threads, t) {
 		if (err)
 			break;
-		if ((err = tracee_load(t)))
+		if ((err = tracee_load(t)) || (err = hide_eintr(t)))
 			report_fail(rep, err, "process %d: registers of thread %d cannot be read: %s", pid, t->tid, strerror(-err));
 		else if (t->regs.cs != 0x33)
 			err = report_fail(rep, -ENOTSUP, "process %d: thread %d runs 32-bit code, which is not supported", pid, t->tid);
@@ -254,30 +278,12 @@ static void send_put_off(struct frozen *f)
 	}
 }
 
-/* A signal with a handler is about to be delivered: the EINTR is its own, not ours. */
-static bool handler_due(const struct tracee *t)
-{
-	AUTO_FREE char *text = NULL;
-	struct proc_status st;
-	size_t size;
-
-	if (io_read_filef(&text, &size, "/proc/%d/status", t->tid) || proc_status_parse(text, size, &st))
-		return true;
-	bool due = (st.sigpnd | st.shdpnd) & ~t->sigmask & st.sigcgt;
-	proc_status_finish(&st);
-	return due;
-}
-
 int freeze_thaw(struct frozen *f)
 {
 	int err = 0;
 
 	send_put_off(f);
 	vec_each(&f->threads, t) {
-		if (t->stopped && resume_shows_eintr(&t->regs) && !handler_due(t)) {
-			resume_reissue(&t->regs);
-			t->altered = true;
-		}
 		int err2 = tracee_detach(t);
 		err = err ? err : err2;
 	}

@@ -16,7 +16,8 @@ struct frozen {
 	VEC(struct tracee) threads; /* in the order of /proc/PID/task; the leader first */
 };
 
-/* Stops the whole process, or nothing at all. `timeout_ms` is for each thread to come to a stop. Errors, worded: -ESRCH,
+/* Stops the whole process, or nothing at all. Calls that our stop would end with EINTR (epoll_wait and the like) will be issued
+ * again. `timeout_ms` is for each thread to come to a stop. Errors, worded: -ESRCH,
  * -EPERM (not ours, or traced by somebody else), -ETIMEDOUT (a thread in uninterruptible sleep, or a vfork parent), -ENOTSUP
  * (a leader that has ended while threads go on; 32-bit code). */
 int freeze_process(struct reporter *rep, pid_t pid, unsigned timeout_ms, struct frozen *ret);
@@ -26,7 +27,7 @@ int freeze_process(struct reporter *rep, pid_t pid, unsigned timeout_ms, struct 
  * for a host with the same vdso only. Returns 0 or a negative errno, worded. */
 int freeze_leave(struct reporter *rep, struct frozen *f, uint64_t start, uint64_t end);
 
-/* Lets go. Threads whose call would show an EINTR of our making issue it again; signals put off meanwhile are sent. */
+/* Lets go; signals put off meanwhile are sent. */
 int freeze_thaw(struct frozen *f);
 
 /* Forgets the threads without touching them (they are dead, or were detached one by one). */

@@ -15,10 +15,10 @@
 
 #define STOP_OF(status) ((status) >> 16)
 
-int tracee_seize(struct tracee *t, pid_t tid)
+int tracee_seize(struct tracee *t, pid_t tid, long options)
 {
 	*t = (struct tracee){ .tid = tid };
-	if (ptrace(PTRACE_SEIZE, tid, NULL, TRACEE_OPTIONS) < 0)
+	if (ptrace(PTRACE_SEIZE, tid, NULL, options) < 0)
 		return -errno;
 	t->attached = true;
 	return 0;

@@ -26,9 +26,9 @@ struct tracee {
 	uint64_t put_off; /* signals taken from it during a batch, to be sent again when it is let go (bit signo-1) */
 };
 
-/* Attaches without stopping (PTRACE_SEIZE). Returns 0 or a negative errno: -ESRCH gone, -EPERM not allowed or traced already;
+/* Attaches without stopping (PTRACE_SEIZE) with TRACEE_OPTIONS and perhaps more. Returns 0 or a negative errno: -ESRCH gone, -EPERM not allowed or traced already;
  * says nothing. */
-int tracee_seize(struct tracee *t, pid_t tid);
+int tracee_seize(struct tracee *t, pid_t tid, long options);
 
 /* Asks it to stop; tracee_wait_stop sees it done. Signals that were on the point of delivery are let through first, so that
  * what is pending afterwards is all in the kernel. Returns 0, -ETIMEDOUT, -ESRCH when the thread ended, or a negative errno. */

@@ -18,6 +18,7 @@
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
+#include <sys/ptrace.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -264,7 +265,7 @@ static int newborn_take(struct restore *r, pid_t pid, const struct rec_process *
 {
 	struct newborn nb = { .pid = pid, .rec = p };
 	struct tracee t;
-	int err = tracee_seize(&t, pid);
+	int err = tracee_seize(&t, pid, NEWBORN_OPTIONS);
 
 	if (!err && !(err = tracee_interrupt(&t)) && !(err = tracee_wait_stop(&t, 10000)) && !(err = tracee_load(&t))) {
 		t.ns_tid = t.ns_tgid = p->pid;
