@@ -24,7 +24,7 @@ void cancel_install(void)
 		if (old.sa_handler != SIG_IGN)
 			sigaction(signals[i], &act, NULL);
 	}
-	/* A stopped controller could leave its target standing still, so Ctrl-Z and output from the background do not stop us. */
+	/* A stopped controller could leave its target standing still, so Ctrl-Z and background output do not stop us. */
 	static const int harmless[] = { SIGPIPE, SIGTSTP, SIGTTIN, SIGTTOU };
 	for (size_t i = 0; i < sizeof(harmless) / sizeof(harmless[0]); i++)
 		signal(harmless[i], SIG_IGN);

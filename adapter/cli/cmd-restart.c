@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -194,7 +195,8 @@ static int restart_image(struct session *s, struct restart_args *a, struct stasi
 		session_explain(s, err, "cancelled; nothing was started");
 		status = session_failed(CLI_NOT_STARTED);
 	} else if (a->pidfile && pidfile_write(s->rep, a->pidfile, target.pid)) {
-		kill(target.init, SIGKILL); /* and with it all of its namespace */
+		if (target.pidfd >= 0)
+			syscall(SYS_pidfd_send_signal, target.pidfd, SIGKILL, NULL, 0);
 		foreground_wait(&fg, s->rep, &target, false, &(int){ 0 });
 		restarted_finish(&target);
 	} else {
