@@ -2,7 +2,7 @@
 /* Finds the files behind descriptions and mappings of a target, each once, and tells whether a path leads to them.
  *
  * Descriptions and mappings meet by st_dev and st_ino. The dev:ino of /proc/PID/maps are those of the inode inside the file
- * system, which on btrfs (subvolumes) and overlayfs differ from what stat says: where they do, a mapping of our own is asked. */
+ * system, which on btrfs (subvolumes) and overlayfs differ from what stat says: then a mapping of our own is asked. */
 #include "fd/back.h"
 
 #include <fcntl.h>
@@ -41,8 +41,8 @@ static void back_set_stat(struct fd_back *back, const struct stat *st)
 	back->r.rdev_minor = minor(st->st_rdev);
 }
 
-static int back_new(struct fd_capture *cap, enum fd_back_kind kind, const char *path, const struct fd_process *proc, int slot_fd,
-		    const struct stat *st, struct fd_back **ret)
+static int back_new(struct fd_capture *cap, enum fd_back_kind kind, const char *path, const struct fd_process *proc,
+                    int slot_fd, const struct stat *st, struct fd_back **ret)
 {
 	struct fd_back *back = calloc(1, sizeof(*back));
 
@@ -149,7 +149,7 @@ int fd_back_for_file(struct fd_capture *cap, struct fd_file *file, const struct 
 	else if (path_leads_to(&file->proc, file->r.path, look->st))
 		kind = FD_BACK_REGULAR;
 	err = back_new(cap, kind, kind == FD_BACK_MEMFD ? memfd_name(file->r.path) : file->r.path, &file->proc, file->slot_fd,
-		       look->st, &back);
+	               look->st, &back);
 	if (err)
 		return err;
 	file->r.backing = back->r.id;
@@ -158,8 +158,8 @@ int fd_back_for_file(struct fd_capture *cap, struct fd_file *file, const struct 
 
 /* ---- mappings ---- */
 
-static int note(struct fd_capture *cap, const struct fd_mapping *map, const char *kind, const char *action, const char *obstacle,
-		const char *remedy)
+static int note(struct fd_capture *cap, const struct fd_mapping *map, const char *kind, const char *action,
+                const char *obstacle, const char *remedy)
 {
 	char object[64];
 
@@ -246,7 +246,7 @@ static uint64_t default_huge_page(void)
 
 /* A shared mapping of a file that no path leads to: an open one, or one that only mappings hold. */
 static int back_nameless(struct fd_capture *cap, const struct fd_process *proc, const struct fd_mapping *map, const char *path,
-			 struct fd_back **ret)
+                         struct fd_back **ret)
 {
 	enum fd_back_kind kind = FD_BACK_DELETED;
 	char link[96];
@@ -254,10 +254,13 @@ static int back_nameless(struct fd_capture *cap, const struct fd_process *proc, 
 
 	/* Opening such a link takes privilege, and so does stat through it; open descriptions go by the inode either way. */
 	snprintf(link, sizeof(link), "/proc/%d/map_files/%llx-%llx", proc->pid, (unsigned long long)map->start,
-		 (unsigned long long)map->end);
+	         (unsigned long long)map->end);
 	if (stat(link, &st)) {
-		st = (struct stat){ .st_dev = makedev(map->dev_major, map->dev_minor), .st_ino = map->ino,
-				    .st_mode = S_IFREG | 0600, .st_uid = geteuid(), .st_gid = getegid() };
+		st = (struct stat){ .st_dev = makedev(map->dev_major, map->dev_minor),
+			            .st_ino = map->ino,
+			            .st_mode = S_IFREG | 0600,
+			            .st_uid = geteuid(),
+			            .st_gid = getegid() };
 	}
 	*ret = back_by_inode(cap, &st);
 	if (*ret)
@@ -313,12 +316,13 @@ static int refuse_special(struct fd_capture *cap, const struct fd_mapping *map, 
 		err = note(cap, map, claim->kind, NULL, claim->obstacle, claim->remedy);
 	else if (!strncmp(path, "/[aio]", 6))
 		err = note(cap, map, "aio context", NULL, "contexts of io_setup(2) cannot be made again yet",
-			   "have the program use threads for its I/O (QEMU: aio=threads)");
+		           "have the program use threads for its I/O (QEMU: aio=threads)");
 	else if (!strncmp(path, "/SYSV", 5))
 		err = note(cap, map, path, NULL, "System V shared memory cannot be restored yet",
-			   "have the program use POSIX shared memory or memfd");
+		           "have the program use POSIX shared memory or memfd");
 	else if (path[0] != '/')
-		err = note(cap, map, path, NULL, "a mapping of this kind cannot be restored", "have the program unmap it first");
+		err = note(cap, map, path, NULL, "a mapping of this kind cannot be restored",
+		           "have the program unmap it first");
 	else
 		return 0;
 	return err ? err : 1;
@@ -329,13 +333,14 @@ static int refuse_device(struct fd_capture *cap, const struct fd_mapping *map, c
 {
 	if (!S_ISCHR(st->st_mode) || (major(st->st_rdev) == 1 && minor(st->st_rdev) == 5))
 		return 0;
-	int err = note(cap, map, path, NULL, "memory of a device cannot be restored", "have the program close the device first");
+	int err =
+	        note(cap, map, path, NULL, "memory of a device cannot be restored", "have the program close the device first");
 
 	return err ? err : 1;
 }
 
 static int back_of_mapping(struct fd_capture *cap, const struct fd_process *proc, const struct fd_mapping *map,
-			   struct fd_back **ret)
+                           struct fd_back **ret)
 {
 	bool deleted;
 	AUTO_FREE char *path = mapping_path(map, &deleted);
@@ -367,7 +372,8 @@ static int back_of_mapping(struct fd_capture *cap, const struct fd_process *proc
 	return back_new(cap, S_ISCHR(st.st_mode) ? FD_BACK_DEVICE : FD_BACK_REGULAR, path, proc, -1, &st, ret);
 }
 
-int fd_capture_mapping(struct fd_capture *cap, const struct fd_process *proc, const struct fd_mapping *map, uint32_t *ret_backing)
+int fd_capture_mapping(struct fd_capture *cap, const struct fd_process *proc, const struct fd_mapping *map,
+                       uint32_t *ret_backing)
 {
 	struct fd_back *back = back_by_mapping(cap, map);
 	int err = 0;

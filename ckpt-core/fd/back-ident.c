@@ -95,7 +95,9 @@ int fd_ident_build_id(int fd, struct img_bytes *ret)
 		return 0;
 	}
 	if (!err)
-		err = ident[EI_CLASS] == ELFCLASS64 ? build_id_64(fd, &id) : ident[EI_CLASS] == ELFCLASS32 ? build_id_32(fd, &id) : 0;
+		err = ident[EI_CLASS] == ELFCLASS64   ? build_id_64(fd, &id)
+		      : ident[EI_CLASS] == ELFCLASS32 ? build_id_32(fd, &id)
+		                                      : 0;
 	if (!err)
 		*ret = id;
 	return err;

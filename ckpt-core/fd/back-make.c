@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /* Makes the files that a restart needs, opens them as the target had them open, and puts them into place at the end.
  *
- * What is to have a name is written into a nameless file first, so that a restart that is killed leaves nothing. It gets a temporary
- * name before it is opened for the target, since /proc/PID/fd calls a file by the name under which it was opened, and follows
- * renames. Modes come last: a file that nobody may open can still be opened until then. Tests: fd-disk.c, fd-memfd.c. */
+ * What is to have a name is written into a nameless file first, so that a restart that is killed leaves nothing. It gets a
+ * temporary name before it is opened for the target, since /proc/PID/fd calls a file by the name under which it was opened, and
+ * follows renames. Modes come last: a file that nobody may open can be opened until then. Tests: fd-disk.c, fd-memfd.c. */
 #include "fd/back.h"
 
 #include <fcntl.h>
@@ -47,12 +47,12 @@ static const char *name_of(const char *path)
 static void set_identity(struct fd_plan *plan, const struct fd_back *back, int fd, const char *name)
 {
 	struct timespec times[2] = { { .tv_nsec = UTIME_OMIT },
-				     { back->r.mtime_ns / 1000000000, back->r.mtime_ns % 1000000000 } };
+		                     { back->r.mtime_ns / 1000000000, back->r.mtime_ns % 1000000000 } };
 	struct stat st;
 
 	if (!fstat(fd, &st) && (st.st_uid != back->r.uid || st.st_gid != back->r.gid) && fchown(fd, back->r.uid, back->r.gid))
 		report_warn(plan->rep, "%s: cannot be given back to user %u, group %u: %s", name, back->r.uid, back->r.gid,
-			    strerror(errno));
+		            strerror(errno));
 	if (times[1].tv_nsec >= 0)
 		futimens(fd, times);
 }
@@ -129,11 +129,15 @@ static int make_named(struct fd_plan *plan, struct fd_back *back)
 		return err;
 	fd_back_mark(plan, back, mark);
 	if (!back->r.log && fsetxattr(fd, FD_MARK_XATTR, mark, strlen(mark), 0))
-		report_info(plan->rep, "%s: the file system takes no extended attributes (%s): to restart this image once more, --disk=revert "
-			    "will be needed", back->path_now, strerror(errno));
+		report_info(
+		        plan->rep,
+		        "%s: the file system takes no extended attributes (%s): to restart this image once more, --disk=revert "
+		        "will be needed",
+		        back->path_now, strerror(errno));
 	err = name_it(&fd, temp);
 	if (err)
-		return report_fail(plan->rep, err, "%s: no name can be given to the file made beside it: %s", back->path_now, strerror(-err));
+		return report_fail(plan->rep, err, "%s: no name can be given to the file made beside it: %s", back->path_now,
+		                   strerror(-err));
 	if (!back->path_temp)
 		back->path_temp = STEAL_PTR(temp);
 	set_identity(plan, back, fd, back->path_now);
@@ -151,7 +155,8 @@ static int make_memfd(const struct fd_back *back)
 	if (back->r.huge_page)
 		flags |= MFD_HUGETLB | (unsigned)__builtin_ctzll(back->r.huge_page) << MFD_HUGE_SHIFT;
 	/* Both flags since 6.3; the sysctl vm.memfd_noexec decides without them. */
-	int fd = memfd_create(name, flags | ((back->r.seals & F_SEAL_EXEC) && !(back->r.mode & 0111) ? MFD_NOEXEC_SEAL : MFD_EXEC));
+	int fd = memfd_create(name,
+	                      flags | ((back->r.seals & F_SEAL_EXEC) && !(back->r.mode & 0111) ? MFD_NOEXEC_SEAL : MFD_EXEC));
 	if (fd < 0 && errno == EINVAL)
 		fd = memfd_create(name, flags);
 	return fd < 0 ? -errno : fd;
@@ -188,7 +193,8 @@ static int make_nameless(struct fd_plan *plan, struct fd_back *back)
 	AUTO_CLOSE int fd = back->kind == FD_BACK_DELETED ? make_deleted(back) : make_memfd(back);
 
 	if (fd < 0)
-		return report_fail(plan->rep, fd, "%s (%s): cannot be made again: %s", back->r.path, back->r.kind, strerror(-fd));
+		return report_fail(plan->rep, fd, "%s (%s): cannot be made again: %s", back->r.path, back->r.kind,
+		                   strerror(-fd));
 	int err = fd_fill(plan, back->r.space, fd, back->r.size, back->r.huge_page, back->r.path);
 	if (err)
 		return err;
@@ -208,8 +214,10 @@ static int still_there(struct fd_plan *plan, const struct fd_back *back)
 		return report_fail(plan->rep, -errno, "%s: %s", back->path_now, strerror(errno));
 	if (st.st_dev != back->st_now.st_dev || st.st_ino != back->st_now.st_ino ||
 	    (back->r.writable && (st.st_size != back->st_now.st_size || fd_ident_mtime(&st) != fd_ident_mtime(&back->st_now))))
-		return report_fail(plan->rep, -ESTALE, "%s changed while it was looked at: another process uses it (is the target itself "
-				   "still running?)", back->path_now);
+		return report_fail(plan->rep, -ESTALE,
+		                   "%s changed while it was looked at: another process uses it (is the target itself "
+		                   "still running?)",
+		                   back->path_now);
 	return 0;
 }
 
@@ -287,8 +295,8 @@ int fd_back_open(struct fd_plan *plan, struct fd_back *back, const struct fd_fil
 	int fd = open_back(plan, back, file, fd_open_flags(file));
 
 	if (fd < 0)
-		return report_fail(plan->rep, fd, "fd %d: %s cannot be opened again: %s", file->slot_fd, back->path_now ?
-				   back->path_now : back->r.path, strerror(-fd));
+		return report_fail(plan->rep, fd, "fd %d: %s cannot be opened again: %s", file->slot_fd,
+		                   back->path_now ? back->path_now : back->r.path, strerror(-fd));
 	return fd;
 }
 
@@ -306,8 +314,8 @@ static int open_for_mapping(struct fd_plan *plan, struct fd_back *back)
 	int fd = open_back(plan, back, NULL, (write ? O_RDWR : O_RDONLY) | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 
 	if (fd < 0)
-		return report_fail(plan->rep, fd, "%s cannot be opened to be mapped%s: %s", back->path_now ? back->path_now : back->r.path,
-				   write ? " writable" : "", strerror(-fd));
+		return report_fail(plan->rep, fd, "%s cannot be opened to be mapped%s: %s",
+		                   back->path_now ? back->path_now : back->r.path, write ? " writable" : "", strerror(-fd));
 	*slot = fd_plan_adopt(plan, fd);
 	return *slot < 0 ? *slot : 0;
 }
@@ -351,7 +359,8 @@ int fd_back_arrange(struct fd_plan *plan)
 		return err;
 	highest = highest_open();
 	if (highest < 0)
-		return report_fail(plan->rep, highest, "/proc/self/fd cannot be read: %s; is /proc mounted?", strerror(-highest));
+		return report_fail(plan->rep, highest, "/proc/self/fd cannot be read: %s; is /proc mounted?",
+		                   strerror(-highest));
 	plan->back_first = highest + 1;
 	plan->back_last = highest;
 	vec_each(&plan->backs, it) {
@@ -363,8 +372,8 @@ int fd_back_arrange(struct fd_plan *plan)
 			err = move_to(plan, &back->fd_rw);
 		/* Everything is open that has to be: now it may be forbidden. */
 		if (!err && back->fd_made >= 0 && fchmod(back->fd_made, back->r.mode & 07777))
-			err = report_fail(plan->rep, -errno, "%s: mode %o cannot be set: %s", back->r.path, back->r.mode & 07777,
-					  strerror(errno));
+			err = report_fail(plan->rep, -errno, "%s: mode %o cannot be set: %s", back->r.path,
+			                  back->r.mode & 07777, strerror(errno));
 	}
 	return err;
 }
@@ -416,7 +425,8 @@ static int put_in_place(struct fd_plan *plan, struct fd_back *back)
 	if (back->use == FD_USE_CREATE) {
 		if (renameat2(AT_FDCWD, back->path_temp, AT_FDCWD, back->path_now, RENAME_NOREPLACE) &&
 		    (errno != EINVAL || rename(back->path_temp, back->path_now)))
-			return report_fail(plan->rep, -errno, "%s cannot be put into place: %s", back->path_now, strerror(errno));
+			return report_fail(plan->rep, -errno, "%s cannot be put into place: %s", back->path_now,
+			                   strerror(errno));
 		free(STEAL_PTR(back->path_temp));
 		return 0;
 	}
@@ -427,7 +437,8 @@ static int put_in_place(struct fd_plan *plan, struct fd_back *back)
 	/* An exchange leaves no moment without a file; not every file system knows it. */
 	if (!renameat2(AT_FDCWD, back->path_temp, AT_FDCWD, back->path_now, RENAME_EXCHANGE)) {
 		if (rename(back->path_temp, before))
-			return report_fail(plan->rep, -errno, "%s cannot be renamed to %s: %s", back->path_temp, before, strerror(errno));
+			return report_fail(plan->rep, -errno, "%s cannot be renamed to %s: %s", back->path_temp, before,
+			                   strerror(errno));
 	} else if (rename(back->path_now, before) || rename(back->path_temp, back->path_now)) {
 		return report_fail(plan->rep, -errno, "%s cannot be put into place: %s", back->path_now, strerror(errno));
 	}
@@ -444,7 +455,7 @@ static int seal(struct fd_plan *plan, const struct fd_back *back)
 		return 0;
 	if (fcntl(back->fd_made, F_ADD_SEALS, seals & ~now))
 		return report_fail(plan->rep, -errno, "memfd %s: its seals 0x%x cannot be set: %s", back->r.path, back->r.seals,
-				   strerror(errno));
+		                   strerror(errno));
 	return 0;
 }
 

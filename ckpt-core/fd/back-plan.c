@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /* Compares the files that an image names with what is here, and decides what a restart does about each. Changes nothing.
  *
- * Theory of operation. A file that the target only read must be the same file: size and mtime, or else build-id or hash. A file that it
- * wrote to is part of its state: after a restart it has the contents of the instant of the checkpoint, any number of times. If
- * nothing wrote to it since, it is used in place. If it was written to, its contents of now are set aside, never overwritten. "It" is the
- * same inode, or a file that an earlier restart of this image made (told by an extended attribute); anything else at the path
- * is somebody's file and is not touched without the user's word. Tests: fd-disk.c. */
+ * Theory of operation. A file that the target only read must be the same file: size and mtime, or else build-id or hash. A file
+ * that it wrote to is part of its state: after a restart it has the contents of the instant of the checkpoint, any number of
+ * times. If nothing wrote to it since, it is used in place. If it was written to, its contents of now are set aside, never
+ * overwritten. "It" is the same inode, or a file that an earlier restart of this image made (told by an extended attribute);
+ * anything else at the path is somebody's file and is not touched without the user's word. Tests: fd-disk.c. */
 #include "fd/back.h"
 
 #include <fcntl.h>
@@ -70,11 +70,12 @@ static void differences(const struct fd_back *back, char *buf, size_t size)
 
 	if ((uint64_t)back->st_now.st_size != back->r.size)
 		n = snprintf(buf, size, "has %lld bytes (had %llu), ", (long long)back->st_now.st_size,
-			     (unsigned long long)back->r.size);
-	strftime(now, sizeof(now), "%Y-%m-%d %H:%M:%S", localtime_r(&back->st_now.st_mtim.tv_sec, &tm) ? &tm : &(struct tm){ 0 });
+		             (unsigned long long)back->r.size);
+	strftime(now, sizeof(now), "%Y-%m-%d %H:%M:%S",
+	         localtime_r(&back->st_now.st_mtim.tv_sec, &tm) ? &tm : &(struct tm){ 0 });
 	strftime(then, sizeof(then), "%Y-%m-%d %H:%M:%S", localtime_r(&then_s, &tm) ? &tm : &(struct tm){ 0 });
-	snprintf(buf + n, size - (size_t)n, "was modified %s.%09ld (recorded: %s.%09lld)", now, back->st_now.st_mtim.tv_nsec, then,
-		 (long long)(back->r.mtime_ns % 1000000000));
+	snprintf(buf + n, size - (size_t)n, "was modified %s.%09ld (recorded: %s.%09lld)", now, back->st_now.st_mtim.tv_nsec,
+	         then, (long long)(back->r.mtime_ns % 1000000000));
 }
 
 /* Contents that are known to be the same although size and mtime or the inode are not. 1 yes, 0 no, -1 not recorded. */
@@ -88,7 +89,7 @@ static int same_contents(const struct fd_back *back)
 		return -1;
 	if (back->r.build_id.size) {
 		bool same = !fd_ident_build_id(fd, &id) && id.size == back->r.build_id.size &&
-			    !memcmp(id.data, back->r.build_id.data, id.size);
+		            !memcmp(id.data, back->r.build_id.data, id.size);
 		free(id.data);
 		return same;
 	}
@@ -139,14 +140,16 @@ static void plan_written(struct fd_plan *plan, struct fd_back *back, struct fd_v
 	back->use = FD_USE_NONE;
 	if (!back->r.space)
 		fd_verdict_obstacle(v, "put back the file as it was at the checkpoint, or use it as it is with --disk=keep",
-				    "%s has changed since the checkpoint, which did not save its contents: it %s", back->path_now, what);
+		                    "%s has changed since the checkpoint, which did not save its contents: it %s",
+		                    back->path_now, what);
 	else if (same || plan->o.disk == STASIS_DISK_REVERT_ALWAYS) {
 		back->use = FD_USE_REPLACE;
-		fd_verdict_action(v, "%s gets its contents of the checkpoint back; what is there now is kept as %s" FD_BEFORE_SUFFIX,
-				  back->path_now, back->path_now);
+		fd_verdict_action(
+		        v, "%s gets its contents of the checkpoint back; what is there now is kept as %s" FD_BEFORE_SUFFIX,
+		        back->path_now, back->path_now);
 	} else {
 		fd_verdict_obstacle(v, "point to the right one with --map file:OLD=NEW, or replace this one with --disk=revert",
-				    "%s is another file than was recorded: it %s", back->path_now, what);
+		                    "%s is another file than was recorded: it %s", back->path_now, what);
 	}
 }
 
@@ -155,7 +158,7 @@ static void plan_missing(struct fd_back *back, struct fd_verdict *v)
 	if (back->r.space || back->r.log) {
 		back->use = FD_USE_CREATE;
 		fd_verdict_action(v, back->r.log ? "%s is gone: an empty log is made" : "%s is missing: made from the image",
-				  back->path_now);
+		                  back->path_now);
 	} else {
 		fd_verdict_obstacle(v, REMEDY_FILE, "%s is missing", back->path_now);
 	}
@@ -203,12 +206,12 @@ static int check_access(struct fd_plan *plan, struct fd_back *back, struct fd_ve
 
 	if (back->use == FD_USE_REPLACE && is_mount(back->path_now))
 		fd_verdict_obstacle(v, "restart where the file is not a mount point, or use it as it is with --disk=keep",
-				    "%s has changed and is a mount point, so that it cannot be replaced", back->path_now);
+		                    "%s has changed and is a mount point, so that it cannot be replaced", back->path_now);
 	if (back->use == FD_USE_CREATE || back->use == FD_USE_REPLACE) {
 		split_path(back->path_now, dir, sizeof(dir));
 		if (faccessat(AT_FDCWD, dir, W_OK | X_OK, AT_EACCESS))
 			fd_verdict_obstacle(v, "run as a user who may write there, or point elsewhere with --map file:OLD=NEW",
-					    "no file can be made in %s: %s", dir, strerror(errno));
+			                    "no file can be made in %s: %s", dir, strerror(errno));
 		return 0;
 	}
 	if (back->use != FD_USE_FILE)
@@ -216,7 +219,10 @@ static int check_access(struct fd_plan *plan, struct fd_back *back, struct fd_ve
 	int mode = access_needed(plan, back);
 	if (mode && faccessat(AT_FDCWD, back->path_now, mode, AT_EACCESS))
 		fd_verdict_obstacle(v, "run as a user who may", "%s cannot be opened for %s: %s", back->path_now,
-				    mode == R_OK ? "reading" : mode == W_OK ? "writing" : "reading and writing", strerror(errno));
+		                    mode == R_OK   ? "reading"
+		                    : mode == W_OK ? "writing"
+		                                   : "reading and writing",
+		                    strerror(errno));
 	AUTO_CLOSE int fd = open(back->path_now, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 	vec_each(&plan->files, it)
 		if (fd >= 0 && (*it)->r.backing == back->r.id)
@@ -289,7 +295,8 @@ static int check_room(struct fd_plan *plan, struct findings *findings)
 		struct statvfs fs;
 		struct stat st;
 
-		if (!back->r.space || (back->kind != FD_BACK_DELETED && back->use != FD_USE_CREATE && back->use != FD_USE_REPLACE))
+		if (!back->r.space ||
+		    (back->kind != FD_BACK_DELETED && back->use != FD_USE_CREATE && back->use != FD_USE_REPLACE))
 			continue;
 		split_path(back->path_now, dir, sizeof(dir));
 		if (stat(dir, &st) || statvfs(dir, &fs))
@@ -298,9 +305,10 @@ static int check_room(struct fd_plan *plan, struct findings *findings)
 		if (need <= have)
 			continue;
 		snprintf(object, sizeof(object), "file %s", back->path_now);
-		int err = findings_obstacle(findings, object, back->r.kind, "make room, or point elsewhere with --map file:OLD=NEW",
-			"%llu MiB are needed in %s to restore files, %llu MiB are free", (unsigned long long)(need >> 20) + 1, dir,
-			(unsigned long long)(have >> 20));
+		int err = findings_obstacle(findings, object, back->r.kind,
+		                            "make room, or point elsewhere with --map file:OLD=NEW",
+		                            "%llu MiB are needed in %s to restore files, %llu MiB are free",
+		                            (unsigned long long)(need >> 20) + 1, dir, (unsigned long long)(have >> 20));
 		if (err)
 			return err;
 	}

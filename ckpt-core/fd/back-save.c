@@ -2,9 +2,9 @@
 /* Decides which files' contents belong into an image, and puts them there: by a clone (reflink) or an own copy made while the
  * target stands still and written out later, or straight into the image.
  *
- * Theory of operation. What counts is the instant of the checkpoint: contents and the recorded mtime must both be of it. mtime is only
- * as fine as the kernel's tick, so the target is held until the clock has left the tick of the last write: else a write right
- * after it might leave the same mtime on other contents. Tests: fd-disk.c. */
+ * Theory of operation. What counts is the instant of the checkpoint: contents and the recorded mtime must both be of it. mtime
+ * is only as fine as the kernel's tick, so the target is held until the clock has left the tick of the last write: else a write
+ * right after it might leave the same mtime on other contents. Tests: fd-disk.c. */
 #include "fd/back.h"
 
 #include <fcntl.h>
@@ -30,7 +30,7 @@ const char *fd_back_proc_path(const struct fd_back *back, char *buf, size_t size
 		snprintf(buf, size, "/proc/%d/fd/%d", back->proc.pid, back->slot_fd);
 	else
 		snprintf(buf, size, "/proc/%d/map_files/%llx-%llx", window ? window->pid : back->proc.pid,
-			 (unsigned long long)(window ? window->start : 0), (unsigned long long)(window ? window->end : 0));
+		         (unsigned long long)(window ? window->start : 0), (unsigned long long)(window ? window->end : 0));
 	return buf;
 }
 
@@ -90,20 +90,21 @@ bool fd_back_wants_contents(const struct fd_capture *cap, const struct fd_back *
 	if (back->kind != FD_BACK_REGULAR)
 		return true;
 	/* A mapped file on tmpfs is memory that has a name, not a disk. */
-	return back->r.writable && (cap->o.disk != STASIS_DISK_NONE || (back->memory && (back->r.mapped & FD_MAPPED_SHARED_WRITE)));
+	return back->r.writable &&
+	       (cap->o.disk != STASIS_DISK_NONE || (back->memory && (back->r.mapped & FD_MAPPED_SHARED_WRITE)));
 }
 
 /* ---- judgement ---- */
 
-/* Standard output or error sent to a file by a shell: the shell and others may hold the same description, and what they wrote there
- * since is not ours to take back. */
+/* Standard output or error sent to a file by a shell: the shell and others may hold the same description, and what they wrote
+ * there since is not ours to take back. */
 static bool is_shell_log(const struct fd_file *file)
 {
 	return (file->r.flags & O_ACCMODE) == O_WRONLY && (file->slot_fd == STDOUT_FILENO || file->slot_fd == STDERR_FILENO);
 }
 
-/* Opened with O_TMPFILE: by the flag, or, when it was opened anew since, by the name that the kernel gave it (fs/dcache.c, d_mark_tmpfile).
- * With O_EXCL it could not be linked; that flag is not kept. */
+/* Opened with O_TMPFILE: by the flag, or, when it was opened anew since, by the name that the kernel gave it (fs/dcache.c,
+ * d_mark_tmpfile). With O_EXCL it could not be linked; that flag is not kept. */
 static bool is_linkable(const struct fd_file *file)
 {
 	const char *name = strrchr(file->r.path, '/');
@@ -188,9 +189,11 @@ static void check_contents(struct fd_capture *cap, const struct fd_back *back, s
 		return;
 	}
 	if (fd < 0) {
-		fd_verdict_obstacle(v, back->kind == FD_BACK_REGULAR ?
-			"run as a user who may read the file, or checkpoint with --disk=none and keep the file unchanged yourself" :
-			"run as a user who may read the file", "its contents cannot be read: %s", strerror(-fd));
+		fd_verdict_obstacle(v,
+		                    back->kind == FD_BACK_REGULAR ? "run as a user who may read the file, or checkpoint with "
+		                                                    "--disk=none and keep the file unchanged yourself"
+		                                                  : "run as a user who may read the file",
+		                    "its contents cannot be read: %s", strerror(-fd));
 		return;
 	}
 	size_text(fstat(fd, &st) ? back->r.size : (uint64_t)st.st_blocks * 512, amount, sizeof(amount));

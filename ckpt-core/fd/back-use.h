@@ -15,8 +15,8 @@ enum fd_back_use {
 
 #define FD_BEFORE_SUFFIX ".before-restart"
 
-/* Marks a file as made by a restart of this image from this backing file, so that the next restart of the same image knows that it
- * may be replaced although it is another inode than the one that was recorded. */
+/* Marks a file as made by a restart of this image from this backing file, so that the next restart of the same image knows that
+ * it may be replaced although it is another inode than the one that was recorded. */
 #define FD_MARK_XATTR "user.stasis.restored"
 void fd_back_mark(const struct fd_plan *plan, const struct fd_back *back, char ret_text[64]);
 

@@ -25,8 +25,9 @@ bool fd_back_wants_contents(const struct fd_capture *cap, const struct fd_back *
 /* A path under /proc that leads to the file of `back` through its process. Writes into buf. */
 const char *fd_back_proc_path(const struct fd_back *back, char *buf, size_t size);
 
-/* A description of our own to read the file with. For the backing file of a lease, a copy of the target's, on which only pread is
- * allowed (`*ret_copy`). Returns it or a negative errno, not worded; -EPERM: only the memory of the process shows the contents. */
+/* A description of our own to read the file with. For the backing file of a lease, a copy of the target's, on which only pread
+ * is allowed (`*ret_copy`). Returns it or a negative errno, not worded; -EPERM: only the memory of the process shows the
+ * contents. */
 int fd_back_open_source(const struct fd_back *back, bool *ret_copy);
 
 /* ---- identity ---- */

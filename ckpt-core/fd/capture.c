@@ -123,8 +123,8 @@ int fd_file_copy(struct fd_capture *cap, const struct fd_file *file)
 
 	if (copy >= 0 || is_gone(cap, copy))
 		return copy;
-	return report_fail(cap->rep, copy, "fd %d of process %d (%s) cannot be copied: %s", file->slot_fd, file->proc.pid, file->link,
-			   strerror(-copy));
+	return report_fail(cap->rep, copy, "fd %d of process %d (%s) cannot be copied: %s", file->slot_fd, file->proc.pid,
+	                   file->link, strerror(-copy));
 }
 
 /* Orders two descriptors by what must be equal when they share a description, then by the kernel's own order of descriptions
@@ -161,11 +161,12 @@ static int find_description(struct fd_capture *cap, const struct fd_file *file, 
 		int err = 0, order = compare_descriptions(file, cap->order.items[mid], &err);
 
 		if (err == -ENOSYS)
-			return report_fail(cap->rep, err, "this kernel has no kcmp (CONFIG_KCMP): which descriptors share an open file "
-				"cannot be told; use a kernel with CONFIG_KCMP");
+			return report_fail(cap->rep, err,
+			                   "this kernel has no kcmp (CONFIG_KCMP): which descriptors share an open file "
+			                   "cannot be told; use a kernel with CONFIG_KCMP");
 		if (err && !is_gone(cap, err))
 			return report_fail(cap->rep, err, "fd %d of process %d cannot be compared with others: %s",
-				file->slot_fd, file->proc.pid, strerror(-err));
+			                   file->slot_fd, file->proc.pid, strerror(-err));
 		if (order == 0) {
 			*ret_known = cap->order.items[mid];
 			return 0;
@@ -238,7 +239,7 @@ static char *plain_path(const char *link)
 }
 
 static int read_descriptor(struct fd_capture *cap, const struct fd_process *proc, int dirfd, int fd, struct fd_file *ret_file,
-			   struct proc_fdinfo *ret_info)
+                           struct proc_fdinfo *ret_info)
 {
 	AUTO_FREE char *text = NULL;
 	char number[16];
@@ -256,8 +257,9 @@ static int read_descriptor(struct fd_capture *cap, const struct fd_process *proc
 	if (is_gone(cap, err))
 		return err;
 	if (err == -EBADMSG)
-		return report_fail(cap->rep, err, "/proc/%d/fdinfo/%d: not understood; this kernel may be too new for this version of stasis",
-				   proc->pid, fd);
+		return report_fail(cap->rep, err,
+		                   "/proc/%d/fdinfo/%d: not understood; this kernel may be too new for this version of stasis",
+		                   proc->pid, fd);
 	if (err)
 		return report_fail(cap->rep, err, "fd %d of process %d: %s", fd, proc->pid, strerror(-err));
 	ret_file->r.flags = ret_info->flags & ~(uint32_t)O_CLOEXEC;
@@ -319,8 +321,9 @@ static int add_descriptor(struct fd_capture *cap, const struct fd_process *proc,
 		size_t known = cap->files.n;
 		err = add_description(cap, &seen, &info, &file);
 		if (!err)
-			err = vec_push(&cap->slots, ((struct fd_slot){
-				{ proc->index, fd, file->r.id, (info.flags & O_CLOEXEC) != 0 }, file }));
+			err = vec_push(
+			        &cap->slots,
+			        ((struct fd_slot){ { proc->index, fd, file->r.id, (info.flags & O_CLOEXEC) != 0 }, file }));
 		if (!err)
 			err = fd_lock_collect(cap, proc, file, &info, cap->files.n > known);
 	}
@@ -370,7 +373,8 @@ int fd_capture_process(struct fd_capture *cap, const struct fd_process *proc)
 	err = dirfd < 0 ? -errno : list_numbers(dirfd, &numbers, &n);
 	if (err)
 		return report_fail(cap->rep, err, "process %d: its descriptors cannot be listed (%s): %s", proc->pid, path,
-				   err == -EACCES ? "permission denied; run as root or as the owner of the process" : strerror(-err));
+		                   err == -EACCES ? "permission denied; run as root or as the owner of the process"
+		                                  : strerror(-err));
 	if (vec_push(&cap->procs, *proc))
 		return -ENOMEM;
 	if (n)

@@ -59,8 +59,10 @@ static int check_slot(struct fd_capture *cap, const struct fd_slot *slot, struct
 	else
 		snprintf(object, sizeof(object), "fd %d", slot->r.fd);
 	if (first) {
-		fd_verdict_action(&v, first->r.process == slot->r.process ? "shares what fd %d has open" :
-				  "shares what fd %d of process %d has open", first->r.fd, pid_of(cap, first->r.process));
+		fd_verdict_action(&v,
+		                  first->r.process == slot->r.process ? "shares what fd %d has open"
+		                                                      : "shares what fd %d of process %d has open",
+		                  first->r.fd, pid_of(cap, first->r.process));
 		return fd_verdict_give(&v, findings, object, file->claim ? file->claim->kind : file->kind->name);
 	}
 	if (file->claim)
@@ -122,7 +124,8 @@ int fd_capture_save(struct fd_capture *cap, struct img_writer *w)
 	if (!cap->checked || !cap->o.frozen)
 		return report_fail(cap->rep, -EINVAL, "open files can only be saved of a stopped process that was checked");
 	if (cap->obstacles)
-		return report_fail(cap->rep, -EOPNOTSUPP, "%zu open files or mappings cannot be saved; see `stasis check`", cap->obstacles);
+		return report_fail(cap->rep, -EOPNOTSUPP, "%zu open files or mappings cannot be saved; see `stasis check`",
+		                   cap->obstacles);
 	vec_each(&cap->files, it)
 		if (!err)
 			err = save_file(cap, *it, w);

@@ -14,7 +14,8 @@
 /* Devices without state worth the name: memory devices by number, clocks by name (their numbers are given out at boot). */
 static bool device_claim(const struct fd_look *look)
 {
-	static const unsigned char minors[] = { 3 /* null */, 5 /* zero */, 7 /* full */, 8 /* random */, 9 /* urandom */, 11 /* kmsg */ };
+	static const unsigned char minors[] = { 3 /* null */,   5 /* zero */,    7 /* full */,
+		                                8 /* random */, 9 /* urandom */, 11 /* kmsg */ };
 	static const char *const names[] = { "/dev/rtc", "/dev/rtc0", "/dev/rtc1", "/dev/hpet", "/dev/misc/rtc" };
 
 	if (!S_ISCHR(look->st->st_mode))
@@ -40,12 +41,14 @@ static void plan_node(struct fd_file *file, const char *path, struct fd_verdict 
 	struct stat st;
 
 	if (stat(path, &st))
-		fd_verdict_obstacle(v, "make the device node, or point elsewhere with --map file:OLD=NEW", "%s: %s", path, strerror(errno));
+		fd_verdict_obstacle(v, "make the device node, or point elsewhere with --map file:OLD=NEW", "%s: %s", path,
+		                    strerror(errno));
 	else if ((st.st_mode & S_IFMT) != (file->r.mode & S_IFMT) ||
-		 (major(st.st_rdev) == MEM_MAJOR) != (file->r.rdev_major == MEM_MAJOR) ||
-		 (file->r.rdev_major == MEM_MAJOR && minor(st.st_rdev) != file->r.rdev_minor))
-		fd_verdict_obstacle(v, "point elsewhere with --map file:OLD=NEW", "%s is another device than it was (%u:%u, was %u:%u)",
-			path, major(st.st_rdev), minor(st.st_rdev), file->r.rdev_major, file->r.rdev_minor);
+	         (major(st.st_rdev) == MEM_MAJOR) != (file->r.rdev_major == MEM_MAJOR) ||
+	         (file->r.rdev_major == MEM_MAJOR && minor(st.st_rdev) != file->r.rdev_minor))
+		fd_verdict_obstacle(v, "point elsewhere with --map file:OLD=NEW",
+		                    "%s is another device than it was (%u:%u, was %u:%u)", path, major(st.st_rdev),
+		                    minor(st.st_rdev), file->r.rdev_major, file->r.rdev_minor);
 }
 
 static int device_plan(struct fd_plan *plan, struct fd_file *file, struct fd_verdict *v)
@@ -71,8 +74,10 @@ static int device_prepare(struct fd_plan *plan, struct fd_file *file)
 	const char *path = owned ? owned : file->r.path;
 	int fd = open(path, fd_open_flags(file) | O_NONBLOCK);
 	if (fd < 0)
-		return report_fail(plan->rep, -errno, "%s: %s: %s", fd_file_name(file, name, sizeof(name)), path, strerror(errno));
-	/* kmsg: what was logged so far has been read, or is of another boot. Elsewhere an offset means little and may be refused. */
+		return report_fail(plan->rep, -errno, "%s: %s: %s", fd_file_name(file, name, sizeof(name)), path,
+		                   strerror(errno));
+	/* kmsg: what was logged so far has been read, or is of another boot. Elsewhere an offset means little and may be
+	 * refused. */
 	if (file->r.rdev_major == MEM_MAJOR && file->r.rdev_minor == 11)
 		lseek(fd, 0, SEEK_END);
 	else if (file->r.pos)
@@ -127,11 +132,13 @@ static int block_check(struct fd_capture *cap, struct fd_file *file, struct fd_v
 	if ((file->r.flags & O_ACCMODE) == O_RDONLY)
 		fd_verdict_action(v, "%s: opened again, read-only", file->r.path);
 	else if (cap->o.disk == STASIS_DISK_NONE)
-		fd_verdict_action(v, "%s: opened again; its contents are not saved (--disk=none) and must be unchanged at the restart",
-				  file->r.path);
+		fd_verdict_action(
+		        v, "%s: opened again; its contents are not saved (--disk=none) and must be unchanged at the restart",
+		        file->r.path);
 	else
-		fd_verdict_obstacle(v, "use a disk image file, or checkpoint with --disk=none and keep the device unchanged yourself",
-				    "the contents of block device %s cannot be saved", file->r.path);
+		fd_verdict_obstacle(
+		        v, "use a disk image file, or checkpoint with --disk=none and keep the device unchanged yourself",
+		        "the contents of block device %s cannot be saved", file->r.path);
 	return 0;
 }
 
@@ -151,8 +158,8 @@ static int block_plan(struct fd_plan *plan, struct fd_file *file, struct fd_verd
 	if (!v->obstacle && (fd < 0 || ioctl(fd, BLKGETSIZE64, &size)))
 		fd_verdict_obstacle(v, "run as a user who may open it", "block device %s: %s", path, strerror(errno));
 	else if (!v->obstacle && size != state->size)
-		fd_verdict_obstacle(v, "point elsewhere with --map file:OLD=NEW", "block device %s has %llu bytes, it had %llu", path,
-				    (unsigned long long)size, (unsigned long long)state->size);
+		fd_verdict_obstacle(v, "point elsewhere with --map file:OLD=NEW", "block device %s has %llu bytes, it had %llu",
+		                    path, (unsigned long long)size, (unsigned long long)state->size);
 	if (!v->obstacle && (file->r.flags & O_ACCMODE) != O_RDONLY)
 		fd_verdict_action(v, "%s is used as it is: whether it has changed since the checkpoint cannot be told", path);
 	return v->err;
@@ -174,7 +181,7 @@ static int foreign_check(struct fd_capture *cap, struct fd_file *file, struct fd
 {
 	(void)cap;
 	fd_verdict_obstacle(v, "have the program close it first, or start it without what needs this descriptor",
-			    "descriptors of this kind (%s) cannot be restored", file->link);
+	                    "descriptors of this kind (%s) cannot be restored", file->link);
 	return 0;
 }
 

@@ -2,9 +2,9 @@
 /* epoll: the entries, by the descriptions they watch.
  *
  * An entry is known by a description and the number it had at EPOLL_CTL_ADD. That number may since be closed (the description
- * living on under another one) or be another file, so who is meant is asked of the kernel (KCMP_EPOLL_TFD), and at a restart the
- * description is put at that number for the moment of the ADD. Nested epolls need nothing more: all of them exist
- * before the first entry is made. Edge-triggered entries report once more after a restart. Tests: fd-epoll.c. */
+ * living on under another one) or be another file, so who is meant is asked of the kernel (KCMP_EPOLL_TFD), and at a restart
+ * the description is put at that number for the moment of the ADD. Nested epolls need nothing more: all of them exist before
+ * the first entry is made. Edge-triggered entries report once more after a restart. Tests: fd-epoll.c. */
 #include "fd/kinds.h"
 
 #include <fcntl.h>
@@ -68,7 +68,8 @@ static int epoll_inspect(struct fd_capture *cap, struct fd_file *file, const str
 }
 
 /* 1: the entry watches what `slot` has open. 0: it does not. `nth`: among the entries with this number, in fdinfo's order. */
-static int watches(const struct fd_capture *cap, const struct fd_file *file, const struct fd_slot *slot, int32_t number, unsigned nth)
+static int watches(const struct fd_capture *cap, const struct fd_file *file, const struct fd_slot *slot, int32_t number,
+                   unsigned nth)
 {
 	struct kcmp_epoll_slot epoll = { .efd = (unsigned)file->slot_fd, .tfd = (unsigned)number, .toff = nth };
 	pid_t pid = 0;
@@ -87,7 +88,7 @@ static bool may_be(const struct fd_slot *slot, const struct entry_hint *hint)
 
 /* The number itself first, then whoever has the same inode open. */
 static int find_target(struct fd_capture *cap, struct fd_file *file, struct epoll_entry *entry, const struct entry_hint *hint,
-		       unsigned nth)
+                       unsigned nth)
 {
 	for (int pass = 0; pass < 2; pass++) {
 		vec_each(&cap->slots, slot) {
@@ -97,8 +98,10 @@ static int find_target(struct fd_capture *cap, struct fd_file *file, struct epol
 				continue;
 			int r = watches(cap, file, slot, entry->number, nth);
 			if (r == -ENOSYS || r == -EOPNOTSUPP || r == -EINVAL)
-				return report_fail(cap->rep, r, "fd %d (epoll): this kernel cannot tell what it watches (KCMP_EPOLL_TFD); "
-						   "use a kernel with CONFIG_KCMP", file->slot_fd);
+				return report_fail(cap->rep, r,
+				                   "fd %d (epoll): this kernel cannot tell what it watches (KCMP_EPOLL_TFD); "
+				                   "use a kernel with CONFIG_KCMP",
+				                   file->slot_fd);
 			if (r == 1) {
 				entry->target = slot->file->r.id;
 				return 0;
@@ -130,7 +133,7 @@ static int epoll_check(struct fd_capture *cap, struct fd_file *file, struct fd_v
 {
 	if (file->own && cap->o.frozen)
 		fd_verdict_action(v, "%zu entries saved and restored; %u that watch files of other processes are dropped",
-				  file->n_items - file->own, file->own);
+		                  file->n_items - file->own, file->own);
 	else
 		fd_verdict_action(v, "%zu entries saved and restored", file->n_items);
 	return 0;
@@ -142,8 +145,10 @@ static int epoll_plan(struct fd_plan *plan, struct fd_file *file, struct fd_verd
 
 	for (size_t i = 0; i < file->n_items; i++)
 		if (entries[i].target && !fd_plan_file(plan, entries[i].target))
-			return report_fail(plan->rep, -EBADMSG, "image %s: fd %d (epoll) watches something that is not there; "
-					   "the image is damaged", img_reader_path(plan->reader), file->slot_fd);
+			return report_fail(plan->rep, -EBADMSG,
+			                   "image %s: fd %d (epoll) watches something that is not there; "
+			                   "the image is damaged",
+			                   img_reader_path(plan->reader), file->slot_fd);
 	return v->err;
 }
 
@@ -192,20 +197,23 @@ static int add_entry(struct fd_plan *plan, struct fd_file *file, const struct ep
 	int from = fd_plan_fd_for(plan, target, entry->number), err;
 
 	if (from < 0)
-		return report_fail(plan->rep, from, "fd %d (epoll): what it watches as %d was not made", file->slot_fd, entry->number);
+		return report_fail(plan->rep, from, "fd %d (epoll): what it watches as %d was not made", file->slot_fd,
+		                   entry->number);
 	err = add_as(file->fd, entry, from);
 	/* What took the place of the target's terminal or pipe may be a file that cannot be polled. */
 	if (err == -EPERM && target->foreign_fd) {
-		report_info(plan->rep, "descriptor %d of this command cannot be polled: the target will see no events of it", entry->number);
+		report_info(plan->rep, "descriptor %d of this command cannot be polled: the target will see no events of it",
+		            entry->number);
 		return 0;
 	}
 	return err ? report_fail(plan->rep, err, "fd %d (epoll): %d cannot be watched again: %s", file->slot_fd, entry->number,
-				 strerror(-err)) : 0;
+	                         strerror(-err))
+	           : 0;
 }
 
-/* In stage 1: an entry for a signalfd listens to the signals of the process that adds it. The kernel arms every new entry for errors
- * and hang-ups; one that was disarmed and has such a condition is disarmed again by taking the event, which must
- * happen while no other entry can report. */
+/* In stage 1: an entry for a signalfd listens to the signals of the process that adds it. The kernel arms every new entry for
+ * errors and hang-ups; one that was disarmed and has such a condition is disarmed again by taking the event, which must happen
+ * while no other entry can report. */
 static int epoll_install(struct fd_plan *plan, struct fd_file *file, uint32_t process)
 {
 	const struct epoll_entry *entries = file->items;

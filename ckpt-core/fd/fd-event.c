@@ -9,7 +9,6 @@
 #include <sys/eventfd.h>
 #include <sys/syscall.h>
 
-
 struct eventfd_state {
 	uint32_t file;
 	uint64_t count;
@@ -21,7 +20,8 @@ static const struct img_field eventfd_fields[] = {
 	IMG_FIELD_REQUIRED(2, eventfd_state, count, IMG_U64, IMG_DEC),
 	IMG_FIELD(3, eventfd_state, semaphore, IMG_BOOL, IMG_DEC),
 };
-const struct img_schema fd_eventfd_schema = IMG_SCHEMA("EVFD", 1, IMG_MUST_UNDERSTAND, "eventfd", eventfd_state, eventfd_fields);
+const struct img_schema fd_eventfd_schema =
+        IMG_SCHEMA("EVFD", 1, IMG_MUST_UNDERSTAND, "eventfd", eventfd_state, eventfd_fields);
 
 static bool eventfd_claim(const struct fd_look *look)
 {
@@ -46,7 +46,7 @@ static int eventfd_check(struct fd_capture *cap, struct fd_file *file, struct fd
 
 	(void)cap;
 	fd_verdict_action(v, "count %llu saved and restored%s", (unsigned long long)state->count,
-			  file->own ? "" : " (taken for no semaphore: this kernel does not tell)");
+	                  file->own ? "" : " (taken for no semaphore: this kernel does not tell)");
 	return 0;
 }
 
@@ -58,12 +58,13 @@ static int eventfd_prepare(struct fd_plan *plan, struct fd_file *file)
 
 	if (fd < 0)
 		return report_fail(plan->rep, -errno, "fd %d (eventfd): %s", file->slot_fd, strerror(errno));
-	/* A count of 2^64-1 (overflow by the kernel's own signalling) cannot be written; the next one below reads the same to a poll. */
+	/* A count of 2^64-1 (overflow by the kernel's own signalling) cannot be written; the next one below reads the same to a
+	 * poll. */
 	if (count == UINT64_MAX)
 		count--;
 	if (count && write(fd, &count, sizeof(count)) != sizeof(count))
 		err = report_fail(plan->rep, -errno, "fd %d (eventfd): count %llu cannot be set: %s", file->slot_fd,
-				  (unsigned long long)count, strerror(errno));
+		                  (unsigned long long)count, strerror(errno));
 	if (!err)
 		err = fd_set_status(plan, file, fd);
 	if (err) {
@@ -94,7 +95,8 @@ static const struct img_field signalfd_fields[] = {
 	IMG_FIELD_REQUIRED(1, signalfd_state, file, IMG_U32, IMG_DEC),
 	IMG_FIELD_REQUIRED(2, signalfd_state, mask, IMG_U64, IMG_HEX),
 };
-const struct img_schema fd_signalfd_schema = IMG_SCHEMA("SIFD", 1, IMG_MUST_UNDERSTAND, "signalfd", signalfd_state, signalfd_fields);
+const struct img_schema fd_signalfd_schema =
+        IMG_SCHEMA("SIFD", 1, IMG_MUST_UNDERSTAND, "signalfd", signalfd_state, signalfd_fields);
 
 static bool signalfd_claim(const struct fd_look *look)
 {

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /* inotify: the watches, by path, with their numbers. Events that were queued and not read are lost.
  *
- * fdinfo knows an inode and a handle, not a path. The handle gives the path where it may be opened (CAP_DAC_READ_SEARCH); else places
- * that the process is likely to watch are compared, and at last the file system is searched for a while.
- * Numbers are given out in ascending order, one per added watch (fs/notify/inotify/inotify_user.c, idr_alloc_cyclic), so a
- * restart uses up the ones in between. Tests: fd-inotify.c. */
+ * fdinfo knows an inode and a handle, not a path. The handle gives the path where it may be opened (CAP_DAC_READ_SEARCH); else
+ * places that the process is likely to watch are compared, and at last the file system is searched for a while. Numbers are
+ * given out in ascending order, one per added watch (fs/notify/inotify/inotify_user.c, idr_alloc_cyclic), so a restart uses up
+ * the ones in between. Tests: fd-inotify.c. */
 #include "fd/kinds.h"
 
 #include <fcntl.h>
@@ -150,7 +150,8 @@ static int search_add(struct search *s, const char *path)
 /* Where the process is, what it has open and everything above that, and where programs like to watch. */
 static int search_begin(struct search *s, const struct fd_capture *cap, const struct fd_process *proc)
 {
-	static const char *const usual[] = { "/etc", "/tmp", "/run", "/dev", "/dev/input", "/dev/bus/usb", "/var", "/var/run", "/var/log" };
+	static const char *const usual[] = { "/etc",         "/tmp", "/run",     "/dev",    "/dev/input",
+		                             "/dev/bus/usb", "/var", "/var/run", "/var/log" };
 	AUTO_FREE char *cwd = NULL;
 	char dir[PATH_MAX];
 	int err = io_readlinkf(&cwd, "/proc/%d/cwd", proc->pid) ? 0 : search_add(s, cwd);
@@ -202,7 +203,8 @@ static int search_directory(struct search *s, const char *dir)
 	return err;
 }
 
-static char *search_path(const struct fd_capture *cap, const struct fd_process *proc, const struct sought *what, const char *mount)
+static char *search_path(const struct fd_capture *cap, const struct fd_process *proc, const struct sought *what,
+                         const char *mount)
 {
 	struct search s = { .what = what };
 	struct timespec now;
@@ -222,9 +224,10 @@ static char *search_path(const struct fd_capture *cap, const struct fd_process *
 
 static char *find_path(const struct fd_capture *cap, const struct fd_process *proc, const struct proc_inotify_watch *watch)
 {
-	struct sought what = { .dev = makedev(watch->sdev >> 20, watch->sdev & 0xfffff), .ino = watch->ino,
-			       .has_handle = watch->has_handle,
-			       .handle.head = { .handle_bytes = watch->handle_size, .handle_type = watch->handle_type } };
+	struct sought what = { .dev = makedev(watch->sdev >> 20, watch->sdev & 0xfffff),
+		               .ino = watch->ino,
+		               .has_handle = watch->has_handle,
+		               .handle.head = { .handle_bytes = watch->handle_size, .handle_type = watch->handle_type } };
 	AUTO_FREE char *mount = NULL;
 	char *path = NULL;
 
@@ -239,7 +242,9 @@ static int inotify_inspect(struct fd_capture *cap, struct fd_file *file, const s
 	int queued = 0;
 
 	vec_each(&look->info->inotify, seen) {
-		struct watch watch = { .wd = seen->wd, .mask = seen->mask & USER_MASK, .path = find_path(cap, look->proc, seen) };
+		struct watch watch = { .wd = seen->wd,
+			               .mask = seen->mask & USER_MASK,
+			               .path = find_path(cap, look->proc, seen) };
 		struct stat st;
 
 		if (watch.path && !lstat(watch.path, &st) && S_ISLNK(st.st_mode))
@@ -263,7 +268,7 @@ static int inotify_check(struct fd_capture *cap, struct fd_file *file, struct fd
 	for (size_t i = 0; i < file->n_items; i++)
 		if (!watches[i].path)
 			fd_verdict_obstacle(v, "run as root, or have the program drop the watch",
-					    "the path that inotify watch %d is for cannot be found", watches[i].wd);
+			                    "the path that inotify watch %d is for cannot be found", watches[i].wd);
 	fd_verdict_action(v, "%zu watches saved and restored%s", file->n_items, file->own ? "; unread events are lost" : "");
 	return 0;
 }
@@ -289,17 +294,19 @@ static int inotify_plan(struct fd_plan *plan, struct fd_file *file, struct fd_ve
 		bool mapped;
 
 		if (!watches[i].path || watches[i].wd < 1 || (i && watches[i].wd == watches[i - 1].wd))
-			return report_fail(plan->rep, -EBADMSG, "image %s: inotify watch %d makes no sense; the image is damaged",
-					   img_reader_path(plan->reader), watches[i].wd);
+			return report_fail(plan->rep, -EBADMSG,
+			                   "image %s: inotify watch %d makes no sense; the image is damaged",
+			                   img_reader_path(plan->reader), watches[i].wd);
 		if (watches[i].wd > WD_MAX)
 			fd_verdict_obstacle(v, "restart the program afresh from time to time",
-					    "inotify watch number %d is too high to be given out again", watches[i].wd);
+			                    "inotify watch number %d is too high to be given out again", watches[i].wd);
 		int err = fd_plan_path(plan, watches[i].path, &owned, &mapped);
 		if (err)
 			return err;
 		if (lstat(owned ? owned : watches[i].path, &st))
-			fd_verdict_obstacle(v, "make it, or point elsewhere with --map file:OLD=NEW", "%s, which is watched, is not there: %s",
-					    owned ? owned : watches[i].path, strerror(errno));
+			fd_verdict_obstacle(v, "make it, or point elsewhere with --map file:OLD=NEW",
+			                    "%s, which is watched, is not there: %s", owned ? owned : watches[i].path,
+			                    strerror(errno));
 	}
 	return v->err;
 }
@@ -349,8 +356,8 @@ static int add_watches(struct fd_plan *plan, struct fd_file *file, int fd)
 			err = got < 0 ? -errno : got != next++ ? -ERANGE : 0;
 		}
 		if (err)
-			return report_fail(plan->rep, err, "fd %d (inotify): %s cannot be watched as number %d again: %s", file->slot_fd,
-					   owned ? owned : watches[i].path, watches[i].wd, strerror(-err));
+			return report_fail(plan->rep, err, "fd %d (inotify): %s cannot be watched as number %d again: %s",
+			                   file->slot_fd, owned ? owned : watches[i].path, watches[i].wd, strerror(-err));
 	}
 	drain(fd);
 	return 0;
@@ -362,7 +369,7 @@ static int inotify_prepare(struct fd_plan *plan, struct fd_file *file)
 
 	if (fd < 0)
 		return report_fail(plan->rep, -errno, "fd %d (inotify): %s; raise fs.inotify.max_user_instances", file->slot_fd,
-				   strerror(errno));
+		                   strerror(errno));
 	err = add_watches(plan, file, fd);
 	if (!err)
 		err = fd_set_status(plan, file, fd);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* What is opened again by its path and has no contents of its own: O_PATH descriptors, and the kernel's files in proc, sysfs and
- * their like. Tests: fd-regular.c. */
+/* What is opened again by its path and has no contents of its own: O_PATH descriptors, and the kernel's files in proc, sysfs
+ * and their like. Tests: fd-regular.c. */
 #include "fd/kinds.h"
 
 #include <fcntl.h>
@@ -58,7 +58,8 @@ static int path_prepare(struct fd_plan *plan, struct fd_file *file)
 	const char *path = owned ? owned : file->r.path;
 	int fd = open(path, fd_open_flags(file) | (S_ISLNK(file->r.mode) ? O_NOFOLLOW : 0));
 	if (fd < 0)
-		return report_fail(plan->rep, -errno, "%s: %s: %s", fd_file_name(file, name, sizeof(name)), path, strerror(errno));
+		return report_fail(plan->rep, -errno, "%s: %s: %s", fd_file_name(file, name, sizeof(name)), path,
+		                   strerror(errno));
 	file->fd = fd_plan_adopt(plan, fd);
 	return file->fd < 0 ? file->fd : 0;
 }
@@ -75,8 +76,9 @@ const struct fd_kind fd_kind_path = {
 
 static bool kernel_claim(const struct fd_look *look)
 {
-	static const uint32_t types[] = { PROC_SUPER_MAGIC, SYSFS_MAGIC, CGROUP_SUPER_MAGIC, CGROUP2_SUPER_MAGIC, DEBUGFS_MAGIC,
-					  TRACEFS_MAGIC, SECURITYFS_MAGIC, SELINUX_MAGIC, EFIVARFS_MAGIC };
+	static const uint32_t types[] = { PROC_SUPER_MAGIC,    SYSFS_MAGIC,   CGROUP_SUPER_MAGIC,
+		                          CGROUP2_SUPER_MAGIC, DEBUGFS_MAGIC, TRACEFS_MAGIC,
+		                          SECURITYFS_MAGIC,    SELINUX_MAGIC, EFIVARFS_MAGIC };
 	struct statfs fs;
 
 	if (!(S_ISREG(look->st->st_mode) || S_ISDIR(look->st->st_mode)) || look->link[0] != '/' || fstatfs(look->copy, &fs))
@@ -154,7 +156,7 @@ static int kernel_install(struct fd_plan *plan, struct fd_file *file, uint32_t p
 	(void)process;
 	if (fd < 0)
 		return report_fail(plan->rep, -errno, "%s: %s: %s", fd_file_name(file, name, sizeof(name)), file->r.path,
-				   strerror(errno));
+		                   strerror(errno));
 	if (file->r.pos && lseek(fd, (off_t)file->r.pos, SEEK_SET) < 0)
 		report_warn(plan->rep, "%s: reading starts over", fd_file_name(file, name, sizeof(name)));
 	file->fd = fd_plan_adopt(plan, fd);

@@ -47,9 +47,11 @@ static int pidfd_check(struct fd_capture *cap, struct fd_file *file, struct fd_v
 	if (!file->own)
 		fd_verdict_action(v, "restored as the pidfd of a process that has ended");
 	else if (file->r.flags & PIDFD_THREAD)
-		fd_verdict_obstacle(v, "have the program close it first", "pidfds of single threads cannot be restored yet (thread %u)", file->own);
+		fd_verdict_obstacle(v, "have the program close it first",
+		                    "pidfds of single threads cannot be restored yet (thread %u)", file->own);
 	else if (fd_capture_process_index(cap, (pid_t)file->own) < 0)
-		fd_verdict_obstacle(v, "have the program close it first", "it refers to process %u, which is not part of the target", file->own);
+		fd_verdict_obstacle(v, "have the program close it first",
+		                    "it refers to process %u, which is not part of the target", file->own);
 	else
 		fd_verdict_action(v, "opened again for process %u", file->own);
 	return 0;
@@ -83,8 +85,8 @@ static int pidfd_install(struct fd_plan *plan, struct fd_file *file, uint32_t pr
 	else
 		fd = ended_pidfd();
 	if (fd < 0)
-		return report_fail(plan->rep, state->pid ? -errno : fd, "fd %d (pidfd of process %d): %s", file->slot_fd, state->pid,
-				   strerror(state->pid ? errno : -fd));
+		return report_fail(plan->rep, state->pid ? -errno : fd, "fd %d (pidfd of process %d): %s", file->slot_fd,
+		                   state->pid, strerror(state->pid ? errno : -fd));
 	err = fd_set_status(plan, file, fd);
 	if (err) {
 		close(fd);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /* Pipes and FIFOs, with what is queued in them.
  *
- * Descriptions of one pipe are known by its inode. Queued data is duplicated by tee(2) into a pipe of our own and read from there,
- * read by read: in packet mode (O_DIRECT) each read is one packet. At a restart the pipe is made once and further
+ * Descriptions of one pipe are known by its inode. Queued data is duplicated by tee(2) into a pipe of our own and read from
+ * there, read by read: in packet mode (O_DIRECT) each read is one packet. At a restart the pipe is made once and further
  * descriptions are opened through /proc/self/fd, for which a pipe waits for nobody. An end that nobody in the tree has is
  * closed: the target sees what a peer's death looks like. Tests: fd-pipe.c. */
 #include "fd/kinds.h"
@@ -38,7 +38,8 @@ static const struct img_field data_fields[] = {
 	IMG_FIELD_REQUIRED(1, pipe_data, file, IMG_U32, IMG_DEC),
 	IMG_FIELD_REQUIRED(2, pipe_data, data, IMG_BYTES, IMG_DEC),
 };
-const struct img_schema fd_pipe_data_schema = IMG_SCHEMA("PIPD", 1, IMG_MUST_UNDERSTAND, "data in a pipe", pipe_data, data_fields);
+const struct img_schema fd_pipe_data_schema =
+        IMG_SCHEMA("PIPD", 1, IMG_MUST_UNDERSTAND, "data in a pipe", pipe_data, data_fields);
 
 /* file->own in capture */
 #define READER_INSIDE 1u
@@ -56,7 +57,8 @@ static bool writes(const struct fd_file *file)
 
 static bool same_pipe(const struct fd_file *a, const struct fd_file *b)
 {
-	return a->kind == b->kind && a->r.ino == b->r.ino && a->r.dev_major == b->r.dev_major && a->r.dev_minor == b->r.dev_minor;
+	return a->kind == b->kind && a->r.ino == b->r.ino && a->r.dev_major == b->r.dev_major &&
+	       a->r.dev_minor == b->r.dev_minor;
 }
 
 /* ---- capture ---- */
@@ -105,14 +107,16 @@ static int pipe_check(struct fd_capture *cap, struct fd_file *file, struct fd_ve
 	if (file->own == (READER_INSIDE | WRITER_INSIDE))
 		fd_verdict_action(v, "restored with what is queued");
 	else if (file->r.stdio)
-		fd_verdict_action(v, "becomes the same descriptor of the command that restarts (its other end is outside of the target)");
+		fd_verdict_action(
+		        v, "becomes the same descriptor of the command that restarts (its other end is outside of the target)");
 	else if (file->kind == &fd_kind_fifo)
 		fd_verdict_action(v, "%s: opened again%s; its other end is outside of the target", file->r.path,
-				  reads(file) ? ", with what is queued" : "");
+		                  reads(file) ? ", with what is queued" : "");
 	else
-		fd_verdict_action(v, reads(file) ? "restored with what is queued, then end of file: %s" :
-				  "restored with nobody reading (EPIPE): %s", state->abandoned ? "its other end is closed" :
-				  "its other end is outside of the target");
+		fd_verdict_action(v,
+		                  reads(file) ? "restored with what is queued, then end of file: %s"
+		                              : "restored with nobody reading (EPIPE): %s",
+		                  state->abandoned ? "its other end is closed" : "its other end is outside of the target");
 	return 0;
 }
 
@@ -148,9 +152,10 @@ static int tee_all(struct fd_capture *cap, const struct fd_file *file, int own, 
 	fcntl(own, F_SETPIPE_SZ, state->capacity);
 	ssize_t n = tee(copy, own, INT32_MAX, SPLICE_F_NONBLOCK);
 	if (n != queued)
-		return report_fail(cap->rep, n < 0 ? -errno : -ENOSPC, "fd %d (pipe): %d bytes are queued, %zd could be copied: %s; raise "
-				   "fs.pipe-max-size and fs.pipe-user-pages-soft", file->slot_fd, queued, n < 0 ? 0 : n,
-				   n < 0 ? strerror(errno) : "no room");
+		return report_fail(cap->rep, n < 0 ? -errno : -ENOSPC,
+		                   "fd %d (pipe): %d bytes are queued, %zd could be copied: %s; raise "
+		                   "fs.pipe-max-size and fs.pipe-user-pages-soft",
+		                   file->slot_fd, queued, n < 0 ? 0 : n, n < 0 ? strerror(errno) : "no room");
 	return 0;
 }
 
@@ -205,7 +210,7 @@ static int refill(struct fd_plan *plan, const struct fd_file *file, int in)
 
 	if (state->capacity && fcntl(in, F_GETPIPE_SZ) != (int)state->capacity && fcntl(in, F_SETPIPE_SZ, state->capacity) < 0)
 		report_warn(plan->rep, "fd %d (pipe): its capacity of %u bytes cannot be set: %s; raise fs.pipe-max-size",
-			    file->slot_fd, state->capacity, strerror(errno));
+		            file->slot_fd, state->capacity, strerror(errno));
 	if (!source)
 		return 0;
 	const struct pipe_data *pieces = source->items;
@@ -214,8 +219,10 @@ static int refill(struct fd_plan *plan, const struct fd_file *file, int in)
 	for (size_t i = 0; i < source->n_items; i++) {
 		ssize_t n = write(in, pieces[i].data.data, pieces[i].data.size);
 		if (n != (ssize_t)pieces[i].data.size)
-			return report_fail(plan->rep, n < 0 ? -errno : -ENOSPC, "fd %d (pipe): what was queued does not fit any more: %s; "
-					   "raise fs.pipe-max-size", file->slot_fd, n < 0 ? strerror(errno) : "no room");
+			return report_fail(plan->rep, n < 0 ? -errno : -ENOSPC,
+			                   "fd %d (pipe): what was queued does not fit any more: %s; "
+			                   "raise fs.pipe-max-size",
+			                   file->slot_fd, n < 0 ? strerror(errno) : "no room");
 	}
 	fcntl(in, F_SETFL, flags);
 	return 0;
@@ -283,7 +290,8 @@ static int pipe_prepare(struct fd_plan *plan, struct fd_file *file)
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", via);
 	int fd = open(path, ((int)file->r.flags & O_ACCMODE) | O_NONBLOCK | O_CLOEXEC);
 	if (fd < 0)
-		return report_fail(plan->rep, -errno, "fd %d (pipe): cannot be opened once more: %s", file->slot_fd, strerror(errno));
+		return report_fail(plan->rep, -errno, "fd %d (pipe): cannot be opened once more: %s", file->slot_fd,
+		                   strerror(errno));
 	return settle(plan, file, fd);
 }
 
@@ -345,8 +353,9 @@ static int open_all(struct fd_plan *plan, const struct fd_file *file, const char
 		if (err || !same_pipe(other, file) || other->foreign_fd || other->slot_fd < 0)
 			continue;
 		int fd = open(path, fd_open_flags(other) | O_NONBLOCK);
-		err = fd < 0 ? report_fail(plan->rep, -errno, "fd %d: FIFO %s cannot be opened: %s", other->slot_fd, path, strerror(errno)) :
-			       settle(plan, other, fd);
+		err = fd < 0 ? report_fail(plan->rep, -errno, "fd %d: FIFO %s cannot be opened: %s", other->slot_fd, path,
+		                           strerror(errno))
+		             : settle(plan, other, fd);
 	}
 	return err;
 }
@@ -373,11 +382,13 @@ static int fifo_prepare(struct fd_plan *plan, struct fd_file *file)
 		if (!(file->own_ptr = strdup(path)))
 			return -ENOMEM;
 	} else if (errno != EEXIST) {
-		return report_fail(plan->rep, -errno, "fd %d: FIFO %s cannot be made: %s", file->slot_fd, path, strerror(errno));
+		return report_fail(plan->rep, -errno, "fd %d: FIFO %s cannot be made: %s", file->slot_fd, path,
+		                   strerror(errno));
 	}
 	AUTO_CLOSE int hold = open(path, O_RDWR | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
 	if (hold < 0)
-		return report_fail(plan->rep, -errno, "fd %d: FIFO %s cannot be opened: %s", file->slot_fd, path, strerror(errno));
+		return report_fail(plan->rep, -errno, "fd %d: FIFO %s cannot be opened: %s", file->slot_fd, path,
+		                   strerror(errno));
 	err = open_all(plan, file, path, hold);
 	if (file->r.deleted && file->own_ptr)
 		unlink(path);

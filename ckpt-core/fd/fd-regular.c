@@ -61,7 +61,7 @@ static int file_prepare(struct fd_plan *plan, struct fd_file *file)
 
 	if (!back)
 		return report_fail(plan->rep, -EBADMSG, "%s: the image says nothing about the file behind it; it is damaged",
-				   fd_file_name(file, name, sizeof(name)));
+		                   fd_file_name(file, name, sizeof(name)));
 	int fd = fd_back_open(plan, back, file);
 	if (fd < 0)
 		return fd;
@@ -72,7 +72,7 @@ static int file_prepare(struct fd_plan *plan, struct fd_file *file)
 
 		close(fd);
 		return report_fail(plan->rep, err, "%s: offset %llu cannot be set: %s", fd_file_name(file, name, sizeof(name)),
-				   (unsigned long long)file->r.pos, strerror(-err));
+		                   (unsigned long long)file->r.pos, strerror(-err));
 	}
 	file->fd = fd_plan_adopt(plan, fd);
 	return file->fd < 0 ? file->fd : 0;
@@ -127,7 +127,8 @@ static int directory_plan(struct fd_plan *plan, struct fd_file *file, struct fd_
 		return err;
 	path = owned ? owned : path;
 	if (stat(path, &st))
-		fd_verdict_obstacle(v, "make it, or point elsewhere with --map file:OLD=NEW", "directory %s: %s", path, strerror(errno));
+		fd_verdict_obstacle(v, "make it, or point elsewhere with --map file:OLD=NEW", "directory %s: %s", path,
+		                    strerror(errno));
 	else if (!S_ISDIR(st.st_mode))
 		fd_verdict_obstacle(v, "point elsewhere with --map file:OLD=NEW", "%s is no directory", path);
 	return v->err;

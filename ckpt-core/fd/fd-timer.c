@@ -40,7 +40,8 @@ static const struct img_field timerfd_fields[] = {
 	IMG_FIELD(6, timerfd_state, interval_ns, IMG_U64, IMG_DEC),
 	IMG_FIELD(7, timerfd_state, absolute, IMG_BOOL, IMG_DEC),
 };
-const struct img_schema fd_timerfd_schema = IMG_SCHEMA("TMFD", 1, IMG_MUST_UNDERSTAND, "timerfd", timerfd_state, timerfd_fields);
+const struct img_schema fd_timerfd_schema =
+        IMG_SCHEMA("TMFD", 1, IMG_MUST_UNDERSTAND, "timerfd", timerfd_state, timerfd_fields);
 
 static bool timerfd_claim(const struct fd_look *look)
 {
@@ -102,7 +103,8 @@ static int timerfd_check(struct fd_capture *cap, struct fd_file *file, struct fd
 	if (!state->value_ns)
 		fd_verdict_action(v, "restored, disarmed");
 	else
-		fd_verdict_action(v, state->absolute ? "armed again for the same wall clock time" : "armed again for the time that is left");
+		fd_verdict_action(v, state->absolute ? "armed again for the same wall clock time"
+		                                     : "armed again for the time that is left");
 	return 0;
 }
 
@@ -112,7 +114,8 @@ static int timerfd_prepare(struct fd_plan *plan, struct fd_file *file)
 	int fd = timerfd_create(state->clock, TFD_CLOEXEC), err;
 
 	if (fd < 0)
-		return report_fail(plan->rep, -errno, "fd %d (timerfd of clock %d): %s", file->slot_fd, state->clock, strerror(errno));
+		return report_fail(plan->rep, -errno, "fd %d (timerfd of clock %d): %s", file->slot_fd, state->clock,
+		                   strerror(errno));
 	err = fd_set_status(plan, file, fd);
 	if (err) {
 		close(fd);
@@ -122,8 +125,8 @@ static int timerfd_prepare(struct fd_plan *plan, struct fd_file *file)
 	return file->fd < 0 ? file->fd : 0;
 }
 
-/* In stage 1: points of time of the other clocks are of the new time namespace. The flags are set as they were, since the target's
- * next checkpoint (and TFD_TIMER_CANCEL_ON_SET) goes by them. */
+/* In stage 1: points of time of the other clocks are of the new time namespace. The flags are set as they were, since the
+ * target's next checkpoint (and TFD_TIMER_CANCEL_ON_SET) goes by them. */
 static int timerfd_install(struct fd_plan *plan, struct fd_file *file, uint32_t process)
 {
 	const struct timerfd_state *state = file->state;
@@ -137,12 +140,13 @@ static int timerfd_install(struct fd_plan *plan, struct fd_file *file, uint32_t 
 		value += (uint64_t)now.tv_sec * NS + (uint64_t)now.tv_nsec;
 	}
 	struct itimerspec spec = { .it_value = { (time_t)(value / NS), (long)(value % NS) },
-				   .it_interval = { (time_t)(state->interval_ns / NS), (long)(state->interval_ns % NS) } };
+		                   .it_interval = { (time_t)(state->interval_ns / NS), (long)(state->interval_ns % NS) } };
 	if ((value || flags) && timerfd_settime(file->fd, (int)flags, &spec, NULL))
-		return report_fail(plan->rep, -errno, "fd %d (timerfd): cannot be armed again: %s", file->slot_fd, strerror(errno));
+		return report_fail(plan->rep, -errno, "fd %d (timerfd): cannot be armed again: %s", file->slot_fd,
+		                   strerror(errno));
 	if (state->ticks && ioctl(file->fd, TFD_IOC_SET_TICKS, &state->ticks))
 		report_warn(plan->rep, "fd %d (timerfd): %llu expirations that were not read yet are lost (%s)", file->slot_fd,
-			    (unsigned long long)state->ticks, strerror(errno));
+		            (unsigned long long)state->ticks, strerror(errno));
 	return 0;
 }
 

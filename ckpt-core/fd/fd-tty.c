@@ -3,9 +3,9 @@
  *
  * A terminal whose other side is outside of the target and which the target has as 0-2 becomes the terminal of whoever
  * restarts; everything else that was open on it goes with it. A pseudo terminal whose master is in the tree is made anew,
- * with another number. Settings (termios) come back; the size of a window is the window's, so it comes back only where both sides
- * are inside. Settings of a borrowed terminal are set at the very end, so that a failed restart leaves it alone.
- * Tests: fd-tty.c. */
+ * with another number. Settings (termios) come back; the size of a window is the window's, so it comes back only where both
+ * sides are inside. Settings of a borrowed terminal are set at the very end, so that a failed restart leaves it alone. Tests:
+ * fd-tty.c. */
 #include "fd/kinds.h"
 
 #include <asm/termbits.h>
@@ -28,8 +28,8 @@
 struct tty_state {
 	uint32_t file;
 	uint32_t device_major, device_minor; /* what it really is, also behind /dev/tty */
-	uint32_t index;   /* of a pseudo terminal */
-	uint32_t master;  /* FILE of the other side, when it is in the tree */
+	uint32_t index;                      /* of a pseudo terminal */
+	uint32_t master;                     /* FILE of the other side, when it is in the tree */
 	bool has_settings;
 	uint32_t iflag, oflag, cflag, lflag, line, ispeed, ospeed;
 	struct img_bytes cc;
@@ -40,28 +40,17 @@ struct tty_state {
 };
 
 static const struct img_field tty_fields[] = {
-	IMG_FIELD_REQUIRED(1, tty_state, file, IMG_U32, IMG_DEC),
-	IMG_FIELD(2, tty_state, device_major, IMG_U32, IMG_DEC),
-	IMG_FIELD(3, tty_state, device_minor, IMG_U32, IMG_DEC),
-	IMG_FIELD(4, tty_state, index, IMG_U32, IMG_DEC),
-	IMG_FIELD(5, tty_state, master, IMG_U32, IMG_DEC),
-	IMG_FIELD(6, tty_state, has_settings, IMG_BOOL, IMG_DEC),
-	IMG_FIELD(7, tty_state, iflag, IMG_U32, IMG_OCT),
-	IMG_FIELD(8, tty_state, oflag, IMG_U32, IMG_OCT),
-	IMG_FIELD(9, tty_state, cflag, IMG_U32, IMG_OCT),
-	IMG_FIELD(10, tty_state, lflag, IMG_U32, IMG_OCT),
-	IMG_FIELD(11, tty_state, line, IMG_U32, IMG_DEC),
-	IMG_FIELD(12, tty_state, ispeed, IMG_U32, IMG_DEC),
-	IMG_FIELD(13, tty_state, ospeed, IMG_U32, IMG_DEC),
-	IMG_FIELD(14, tty_state, cc, IMG_BYTES, IMG_HEX),
-	IMG_FIELD(15, tty_state, rows, IMG_U32, IMG_DEC),
-	IMG_FIELD(16, tty_state, columns, IMG_U32, IMG_DEC),
-	IMG_FIELD(17, tty_state, xpixel, IMG_U32, IMG_DEC),
-	IMG_FIELD(18, tty_state, ypixel, IMG_U32, IMG_DEC),
-	IMG_FIELD(19, tty_state, exclusive, IMG_BOOL, IMG_DEC),
-	IMG_FIELD(20, tty_state, packet, IMG_BOOL, IMG_DEC),
-	IMG_FIELD(21, tty_state, locked, IMG_BOOL, IMG_DEC),
-	IMG_FIELD(22, tty_state, queued, IMG_U32, IMG_DEC),
+	IMG_FIELD_REQUIRED(1, tty_state, file, IMG_U32, IMG_DEC), IMG_FIELD(2, tty_state, device_major, IMG_U32, IMG_DEC),
+	IMG_FIELD(3, tty_state, device_minor, IMG_U32, IMG_DEC),  IMG_FIELD(4, tty_state, index, IMG_U32, IMG_DEC),
+	IMG_FIELD(5, tty_state, master, IMG_U32, IMG_DEC),        IMG_FIELD(6, tty_state, has_settings, IMG_BOOL, IMG_DEC),
+	IMG_FIELD(7, tty_state, iflag, IMG_U32, IMG_OCT),         IMG_FIELD(8, tty_state, oflag, IMG_U32, IMG_OCT),
+	IMG_FIELD(9, tty_state, cflag, IMG_U32, IMG_OCT),         IMG_FIELD(10, tty_state, lflag, IMG_U32, IMG_OCT),
+	IMG_FIELD(11, tty_state, line, IMG_U32, IMG_DEC),         IMG_FIELD(12, tty_state, ispeed, IMG_U32, IMG_DEC),
+	IMG_FIELD(13, tty_state, ospeed, IMG_U32, IMG_DEC),       IMG_FIELD(14, tty_state, cc, IMG_BYTES, IMG_HEX),
+	IMG_FIELD(15, tty_state, rows, IMG_U32, IMG_DEC),         IMG_FIELD(16, tty_state, columns, IMG_U32, IMG_DEC),
+	IMG_FIELD(17, tty_state, xpixel, IMG_U32, IMG_DEC),       IMG_FIELD(18, tty_state, ypixel, IMG_U32, IMG_DEC),
+	IMG_FIELD(19, tty_state, exclusive, IMG_BOOL, IMG_DEC),   IMG_FIELD(20, tty_state, packet, IMG_BOOL, IMG_DEC),
+	IMG_FIELD(21, tty_state, locked, IMG_BOOL, IMG_DEC),      IMG_FIELD(22, tty_state, queued, IMG_U32, IMG_DEC),
 };
 const struct img_schema fd_tty_schema = IMG_SCHEMA("TTY ", 1, IMG_MUST_UNDERSTAND, "terminal", tty_state, tty_fields);
 
@@ -147,7 +136,8 @@ static int master_inspect(struct fd_capture *cap, struct fd_file *file, const st
 	if (err)
 		return err;
 	if (ioctl(look->copy, TIOCGPTN, &index))
-		return report_fail(cap->rep, -errno, "fd %d: the number of the pseudo terminal cannot be had: %s", look->fd, strerror(errno));
+		return report_fail(cap->rep, -errno, "fd %d: the number of the pseudo terminal cannot be had: %s", look->fd,
+		                   strerror(errno));
 	state->index = index;
 	if (!ioctl(look->copy, TIOCGPKT, &number))
 		state->packet = number != 0;
@@ -176,11 +166,12 @@ static int tty_check(struct fd_capture *cap, struct fd_file *file, struct fd_ver
 
 	if (state->master)
 		fd_verdict_action(v, "opened again as the other side of fd %d%s", cap->files.items[state->master - 1]->slot_fd,
-				  state->queued ? "; unread input is lost" : "");
+		                  state->queued ? "; unread input is lost" : "");
 	else if (file->r.stdio)
 		fd_verdict_action(v, "becomes the same descriptor of the command that restarts, with the settings it has now");
 	else if (is_pts(state->device_major))
-		fd_verdict_action(v, "becomes the terminal of the command that restarts, or what --map file:%s=TTY says", file->r.path);
+		fd_verdict_action(v, "becomes the terminal of the command that restarts, or what --map file:%s=TTY says",
+		                  file->r.path);
 	else
 		fd_verdict_action(v, "%s: opened again, with the settings it has now", file->r.path);
 	return 0;
@@ -191,8 +182,9 @@ static int master_check(struct fd_capture *cap, struct fd_file *file, struct fd_
 	const struct tty_state *state = file->state;
 
 	(void)cap;
-	fd_verdict_action(v, "made again with its settings; /dev/pts/%u will have another number, and who has it open is cut off%s",
-			  state->index, state->queued ? "; unread output is lost" : "");
+	fd_verdict_action(
+	        v, "made again with its settings; /dev/pts/%u will have another number, and who has it open is cut off%s",
+	        state->index, state->queued ? "; unread output is lost" : "");
 	return 0;
 }
 
@@ -226,12 +218,14 @@ static int tty_plan(struct fd_plan *plan, struct fd_file *file, struct fd_verdic
 	const char *path = owned ? owned : file->r.path;
 	const struct fd_file *master = fd_plan_file(plan, state->master);
 	if (state->master && (!master || master->kind != &fd_kind_pty_master))
-		return report_fail(plan->rep, -EBADMSG, "image %s: fd %d names a master that is not there; the image is damaged",
-				   img_reader_path(plan->reader), file->slot_fd);
+		return report_fail(plan->rep, -EBADMSG,
+		                   "image %s: fd %d names a master that is not there; the image is damaged",
+		                   img_reader_path(plan->reader), file->slot_fd);
 	if (state->master || (!mapped && borrowed(plan, file) >= 0))
 		return 0;
 	if (is_pts(state->device_major) && !mapped && file->r.rdev_major != TTYAUX_MAJOR)
-		fd_verdict_obstacle(v, "name a terminal with --map file:OLD=NEW", "terminal %s belonged to another program", path);
+		fd_verdict_obstacle(v, "name a terminal with --map file:OLD=NEW", "terminal %s belonged to another program",
+		                    path);
 	else if (stat(path, &st))
 		fd_verdict_obstacle(v, "name a terminal with --map file:OLD=NEW", "terminal %s: %s", path, strerror(errno));
 	else if (!S_ISCHR(st.st_mode))
@@ -242,15 +236,20 @@ static int tty_plan(struct fd_plan *plan, struct fd_file *file, struct fd_verdic
 /* SIGTTOU would stop a caller in the background; blocked, it lets the call through (tty_ioctl(4)). */
 static int set_settings(const struct tty_state *state, int fd)
 {
-	struct termios2 settings = { .c_iflag = state->iflag, .c_oflag = state->oflag, .c_cflag = state->cflag,
-				     .c_lflag = state->lflag, .c_line = (cc_t)state->line, .c_ispeed = state->ispeed,
-				     .c_ospeed = state->ospeed };
+	struct termios2 settings = { .c_iflag = state->iflag,
+		                     .c_oflag = state->oflag,
+		                     .c_cflag = state->cflag,
+		                     .c_lflag = state->lflag,
+		                     .c_line = (cc_t)state->line,
+		                     .c_ispeed = state->ispeed,
+		                     .c_ospeed = state->ospeed };
 	sigset_t ttou, old;
 
 	if (!state->has_settings)
 		return 0;
 	if (state->cc.size)
-		memcpy(settings.c_cc, state->cc.data, state->cc.size < sizeof(settings.c_cc) ? state->cc.size : sizeof(settings.c_cc));
+		memcpy(settings.c_cc, state->cc.data,
+		       state->cc.size < sizeof(settings.c_cc) ? state->cc.size : sizeof(settings.c_cc));
 	sigemptyset(&ttou);
 	sigaddset(&ttou, SIGTTOU);
 	sigprocmask(SIG_BLOCK, &ttou, &old);
@@ -261,8 +260,10 @@ static int set_settings(const struct tty_state *state, int fd)
 
 static void set_size(const struct tty_state *state, int fd)
 {
-	struct winsize size = { .ws_row = (unsigned short)state->rows, .ws_col = (unsigned short)state->columns,
-				.ws_xpixel = (unsigned short)state->xpixel, .ws_ypixel = (unsigned short)state->ypixel };
+	struct winsize size = { .ws_row = (unsigned short)state->rows,
+		                .ws_col = (unsigned short)state->columns,
+		                .ws_xpixel = (unsigned short)state->xpixel,
+		                .ws_ypixel = (unsigned short)state->ypixel };
 
 	ioctl(fd, TIOCSWINSZ, &size);
 }
@@ -293,21 +294,25 @@ static int master_prepare(struct fd_plan *plan, struct fd_file *file)
 	if (fd < 0)
 		fd = open("/dev/pts/ptmx", fd_open_flags(file) | O_NONBLOCK);
 	if (fd < 0 || ioctl(fd, TIOCSPTLCK, &unlocked) || ioctl(fd, TIOCGPTN, &index))
-		return report_fail(plan->rep, -errno, "fd %d: no pseudo terminal can be had: %s", file->slot_fd, strerror(errno));
+		return report_fail(plan->rep, -errno, "fd %d: no pseudo terminal can be had: %s", file->slot_fd,
+		                   strerror(errno));
 	/* Opened and closed once, so that a master with nobody at the other side sees the hang-up that it saw before. */
 	slave = open_slave(fd, O_RDWR | O_NOCTTY | O_CLOEXEC);
 	if (slave < 0)
-		return report_fail(plan->rep, slave, "fd %d: /dev/pts/%u cannot be opened: %s", file->slot_fd, index, strerror(-slave));
+		return report_fail(plan->rep, slave, "fd %d: /dev/pts/%u cannot be opened: %s", file->slot_fd, index,
+		                   strerror(-slave));
 	close(slave);
 	err = set_settings(state, fd);
 	if (err)
-		return report_fail(plan->rep, err, "fd %d: the settings of the terminal cannot be set: %s", file->slot_fd, strerror(-err));
+		return report_fail(plan->rep, err, "fd %d: the settings of the terminal cannot be set: %s", file->slot_fd,
+		                   strerror(-err));
 	set_size(state, fd);
 	if ((state->packet && ioctl(fd, TIOCPKT, &on)) || (state->exclusive && ioctl(fd, TIOCEXCL)))
 		return report_fail(plan->rep, -errno, "fd %d: the mode of the pseudo terminal cannot be set: %s", file->slot_fd,
-				   strerror(errno));
+		                   strerror(errno));
 	if (index != state->index)
-		report_warn(plan->rep, "fd %d: the pseudo terminal /dev/pts/%u is /dev/pts/%u now", file->slot_fd, state->index, index);
+		report_warn(plan->rep, "fd %d: the pseudo terminal /dev/pts/%u is /dev/pts/%u now", file->slot_fd, state->index,
+		            index);
 	err = fd_set_status(plan, file, fd);
 	if (err)
 		return err;
@@ -323,7 +328,8 @@ static int master_install(struct fd_plan *plan, struct fd_file *file, uint32_t p
 
 	(void)process;
 	if (state->locked && ioctl(file->fd, TIOCSPTLCK, &on))
-		return report_fail(plan->rep, -errno, "fd %d: the pseudo terminal cannot be locked: %s", file->slot_fd, strerror(errno));
+		return report_fail(plan->rep, -errno, "fd %d: the pseudo terminal cannot be locked: %s", file->slot_fd,
+		                   strerror(errno));
 	return 0;
 }
 

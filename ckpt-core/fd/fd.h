@@ -19,7 +19,7 @@
 struct fd_process {
 	uint32_t index; /* of the process in the tree, 0 = first */
 	pid_t pid;      /* as we see it */
-	int pidfd; /* borrowed; open until fd_capture_save has returned */
+	int pidfd;      /* borrowed; open until fd_capture_save has returned */
 };
 
 /* ---- capture ---- */
@@ -28,7 +28,8 @@ struct fd_capture; /* everything found: descriptions, descriptors, backing files
 /* Descriptors and mappings that the core does not know but somebody above it does, by the text of the link: a better reason and
  * remedy than "unknown". All strings are borrowed for the life of the capture. */
 struct fd_claim {
-	const char *pattern; /* fnmatch(3), against /proc/PID/fd/N or the name in /proc/PID/maps: "anon_inode:x-*", "anon_inode:\\[x]" */
+	const char *pattern; /* fnmatch(3), against /proc/PID/fd/N or the name in /proc/PID/maps: "anon_inode:x-*",
+	                        "anon_inode:\\[x]" */
 	const char *kind;
 	const char *obstacle, *remedy;
 };
@@ -36,8 +37,8 @@ struct fd_claim {
 struct fd_capture_options {
 	bool frozen;
 	enum stasis_disk disk;
-	uint32_t first_space; /* first free space number for contents; see img_writer_pages */
-	const char *image_path; /* for reflinks: clones are made in its directory; NULL = none are made */
+	uint32_t first_space;          /* first free space number for contents; see img_writer_pages */
+	const char *image_path;        /* for reflinks: clones are made in its directory; NULL = none are made */
 	const struct fd_claim *claims; /* the first that fits counts; copied */
 	size_t n_claims;
 };
@@ -45,14 +46,14 @@ struct fd_capture_options {
 int fd_capture_create(struct reporter *rep, const struct fd_capture_options *options, struct fd_capture **ret);
 void fd_capture_destroy(struct fd_capture *cap);
 
-/* Looks at every descriptor of `proc`. Descriptors that share a description (KCMP_FILE), also with an earlier process, share its
- * record. What is found is said by fd_capture_check. */
+/* Looks at every descriptor of `proc`. Descriptors that share a description (KCMP_FILE), also with an earlier process, share
+ * its record. What is found is said by fd_capture_check. */
 int fd_capture_process(struct fd_capture *cap, const struct fd_process *proc);
 
-/* A file that is mapped, by the mapping's own address range; dedups by dev:inode with open files, so that the descriptors of all
- * processes come first. The id goes into the mapping's record. Id 0: there is no file to map it from, so all its pages that are
- * there have to be saved as if they were anonymous (a private mapping of a deleted file), or an obstacle was noted.
- * `path` is what /proc/PID/maps says (with " (deleted)" where it says so). `writable`: is, or may be made so (VM_MAYWRITE). */
+/* A file that is mapped, by the mapping's own address range; dedups by dev:inode with open files, so that the descriptors of
+ * all processes come first. The id goes into the mapping's record. Id 0: there is no file to map it from, so all its pages that
+ * are there have to be saved as if they were anonymous (a private mapping of a deleted file), or an obstacle was noted. `path`
+ * is what /proc/PID/maps says (with " (deleted)" where it says so). `writable`: is, or may be made so (VM_MAYWRITE). */
 struct fd_mapping {
 	uint64_t start, end, offset;
 	uint32_t dev_major, dev_minor;
@@ -60,7 +61,8 @@ struct fd_mapping {
 	bool shared, writable;
 	const char *path;
 };
-int fd_capture_mapping(struct fd_capture *cap, const struct fd_process *proc, const struct fd_mapping *map, uint32_t *ret_backing);
+int fd_capture_mapping(struct fd_capture *cap, const struct fd_process *proc, const struct fd_mapping *map,
+                       uint32_t *ret_backing);
 
 /* After the last process and mapping: ties together what belongs together (the two ends of a pipe), then adds an entry per
  * descriptor and mapped file that needs one, with what will happen to it and obstacles with remedy. Must be called before
@@ -68,7 +70,7 @@ int fd_capture_mapping(struct fd_capture *cap, const struct fd_process *proc, co
 int fd_capture_check(struct fd_capture *cap, struct findings *findings);
 
 /* Writes the records, and the contents that must be taken now (frozen). fd_capture_save_late writes, after the target was let
- * go, the contents that reflinks or own copies keep, and the records of files, with the hashes that take time. Both are needed. */
+ * go, the contents that reflinks or own copies keep, and the records of files, with the hashes that take time. Call both. */
 int fd_capture_save(struct fd_capture *cap, struct img_writer *w);
 int fd_capture_save_late(struct fd_capture *cap, struct img_writer *w);
 unsigned fd_capture_count(const struct fd_capture *cap); /* descriptions, for the summary */
@@ -79,12 +81,12 @@ struct fd_plan;
 struct fd_plan_options {
 	struct resource_map *map; /* may be NULL */
 	int disk;                 /* stasis_restart_options.disk */
-	bool stdio_inherit;       /* descriptors 0-2 that were a terminal or had their peer outside become the caller's own 0-2 */
+	bool stdio_inherit; /* descriptors 0-2 that were a terminal or had their peer outside become the caller's own 0-2 */
 };
 
 /* Loads the records, compares with this host, adds a finding per need and an obstacle per unmet need. Changes nothing. */
 int fd_plan_create(struct reporter *rep, const struct img_reader *reader, const struct fd_plan_options *options,
-		   struct findings *findings, struct fd_plan **ret);
+                   struct findings *findings, struct fd_plan **ret);
 void fd_plan_destroy(struct fd_plan *plan);
 
 /* The highest descriptor number any process of the image uses; our own must stay above. */
@@ -99,16 +101,16 @@ int fd_plan_prepare(struct fd_plan *plan);
  * them only `keep` and the backing descriptors that fd_plan_backing names. */
 int fd_plan_install(struct fd_plan *plan, uint32_t index, const int *keep, size_t n_keep);
 
-/* The descriptor in process `index`, valid there after fd_plan_install and known in the caller after fd_plan_prepare, from which
- * backing file `id` is to be mapped (read-write if `writable`, else at least readable); -ENOENT if none. It lies in [first, last], all of which
- * the last injected batch closes, or is one of the process's own: closing another descriptor of a file on which the process
- * holds POSIX locks would drop them. An empty range has last < first. */
+/* The descriptor in process `index`, valid there after fd_plan_install and known in the caller after fd_plan_prepare, from
+ * which backing file `id` is to be mapped (read-write if `writable`, else at least readable); -ENOENT if none. It lies in
+ * [first, last], all of which the last injected batch closes, or is one of the process's own: closing another descriptor of a
+ * file on which the process holds POSIX locks would drop them. An empty range has last < first. */
 int fd_plan_backing(const struct fd_plan *plan, uint32_t index, uint32_t id, bool writable);
 void fd_plan_backing_range(const struct fd_plan *plan, int *ret_first, int *ret_last);
 
 /* After everything is mapped and the restart is certain, before the target runs / when it has failed: makes visible what was
- * prepared aside (reverted disks are renamed into place, stale socket paths replaced, memfds sealed, the terminal set), or takes
- * away whatever was made. Both run in the caller, which still has what fd_plan_prepare opened. */
+ * prepared aside (reverted disks are renamed into place, stale socket paths replaced, memfds sealed, the terminal set), or
+ * takes away whatever was made. Both run in the caller, which still has what fd_plan_prepare opened. */
 int fd_plan_commit(struct fd_plan *plan);
 void fd_plan_abandon(struct fd_plan *plan);
 

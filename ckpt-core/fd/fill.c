@@ -60,8 +60,9 @@ static int fill_extents(struct fd_plan *plan, uint32_t space, const struct targe
 		loaded = it->chunk;
 		uint64_t from = (uint64_t)it->chunk_page * IMG_PAGE_SIZE, size = (uint64_t)it->n_pages * IMG_PAGE_SIZE;
 		if (from > got || size > got - from)
-			return report_fail(plan->rep, -EBADMSG, "image %s: an extent reaches past its chunk; the image is damaged",
-					   img_reader_path(plan->reader));
+			return report_fail(plan->rep, -EBADMSG,
+			                   "image %s: an extent reaches past its chunk; the image is damaged",
+			                   img_reader_path(plan->reader));
 		err = put(to, it->offset, chunk + from, size);
 		if (err)
 			return err;
@@ -75,15 +76,15 @@ int fd_fill(struct fd_plan *plan, uint32_t space, int fd, uint64_t size, uint64_
 	int err = 0;
 
 	if (ftruncate(fd, (off_t)size))
-		return report_fail(plan->rep, -errno, "%s: cannot be given its size of %llu bytes: %s", name, (unsigned long long)size,
-				   strerror(errno));
+		return report_fail(plan->rep, -errno, "%s: cannot be given its size of %llu bytes: %s", name,
+		                   (unsigned long long)size, strerror(errno));
 	if (!space || !size)
 		return 0;
 	if (huge) {
 		to.memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 		if (to.memory == MAP_FAILED)
-			return report_fail(plan->rep, -errno, "%s: needs %llu bytes of huge pages: %s; raise vm.nr_hugepages", name,
-					   (unsigned long long)size, strerror(errno));
+			return report_fail(plan->rep, -errno, "%s: needs %llu bytes of huge pages: %s; raise vm.nr_hugepages",
+			                   name, (unsigned long long)size, strerror(errno));
 	}
 	err = fill_extents(plan, space, &to);
 	if (huge)

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /* Stage 1 of a restart, in the new process: every descriptor into its place, with what belongs to the process.
  *
- * Order. Rows that need the process itself (time namespace, signal handlers, pids) make their descriptions first, by rank; epoll is
- * the last of them and adds its entries while every description still is at its high number. Then the places are filled, so
- * that nothing that is still needed can be overwritten. Then everything else is closed. POSIX locks come after that, since closing any
- * descriptor of a file drops them (test: fd-locks.c). */
+ * Order. Rows that need the process itself (time namespace, signal handlers, pids) make their descriptions first, by rank;
+ * epoll is the last of them and adds its entries while every description still is at its high number. Then the places are
+ * filled, so that nothing that is still needed can be overwritten. Then everything else is closed. POSIX locks come after that,
+ * since closing any descriptor of a file drops them (test: fd-locks.c). */
 #include "fd/plan.h"
 
 #include <fcntl.h>
@@ -53,9 +53,11 @@ static int place_slots(struct fd_plan *plan, uint32_t index)
 			continue;
 		int from = fd_plan_fd_for(plan, slot->file, slot->r.fd);
 		if (from < 0)
-			return report_fail(plan->rep, from, "fd %d (%s): nothing was made for it", slot->r.fd, slot->file->r.path);
+			return report_fail(plan->rep, from, "fd %d (%s): nothing was made for it", slot->r.fd,
+			                   slot->file->r.path);
 		if (dup3(from, slot->r.fd, slot->r.cloexec ? O_CLOEXEC : 0) < 0)
-			return report_fail(plan->rep, -errno, "fd %d cannot be put into place: %s", slot->r.fd, strerror(errno));
+			return report_fail(plan->rep, -errno, "fd %d cannot be put into place: %s", slot->r.fd,
+			                   strerror(errno));
 	}
 	return 0;
 }
@@ -68,7 +70,8 @@ static int set_owner(struct fd_plan *plan, const struct fd_file *file, int fd)
 	if (file->r.owner && fcntl(fd, F_SETOWN_EX, &owner) && errno != ESRCH)
 		return report_fail(plan->rep, -errno, "fd %d: the owner of its signals cannot be set: %s", fd, strerror(errno));
 	if (file->r.owner_signal && fcntl(fd, F_SETSIG, file->r.owner_signal))
-		return report_fail(plan->rep, -errno, "fd %d: its signal %d cannot be set: %s", fd, file->r.owner_signal, strerror(errno));
+		return report_fail(plan->rep, -errno, "fd %d: its signal %d cannot be set: %s", fd, file->r.owner_signal,
+		                   strerror(errno));
 	if ((file->r.flags & O_ASYNC) && fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_ASYNC))
 		return report_fail(plan->rep, -errno, "fd %d: O_ASYNC cannot be set: %s", fd, strerror(errno));
 	return 0;
@@ -81,7 +84,9 @@ static int set_owners(struct fd_plan *plan, uint32_t index)
 
 		if (!fd_is_set_up_by(file, index) || (file->r.flags & O_PATH))
 			continue;
-		int err = file->r.owner || file->r.owner_signal || (file->r.flags & O_ASYNC) ? set_owner(plan, file, file->slot_fd) : 0;
+		int err = file->r.owner || file->r.owner_signal || (file->r.flags & O_ASYNC)
+		                  ? set_owner(plan, file, file->slot_fd)
+		                  : 0;
 		if (err)
 			return err;
 	}
@@ -108,8 +113,8 @@ static void close_range_of(int first, int last)
 static bool is_needed(const struct fd_plan *plan, uint32_t index, int fd)
 {
 	vec_each(&plan->backs, it)
-		if (((*it)->fd_ro == fd || (*it)->fd_rw == fd) &&
-		    (fd_plan_backing(plan, index, (*it)->r.id, false) == fd || fd_plan_backing(plan, index, (*it)->r.id, true) == fd))
+		if (((*it)->fd_ro == fd || (*it)->fd_rw == fd) && (fd_plan_backing(plan, index, (*it)->r.id, false) == fd ||
+		                                                   fd_plan_backing(plan, index, (*it)->r.id, true) == fd))
 			return true;
 	return false;
 }
@@ -161,7 +166,8 @@ int fd_plan_install(struct fd_plan *plan, uint32_t index, const int *keep, size_
 
 	for (size_t i = 0; i < n_keep; i++)
 		if (keep[i] <= plan->max_fd)
-			return report_fail(plan->rep, -EINVAL, "descriptor %d is needed by the target and cannot be kept", keep[i]);
+			return report_fail(plan->rep, -EINVAL, "descriptor %d is needed by the target and cannot be kept",
+			                   keep[i]);
 	err = install_kinds(plan, index);
 	if (!err)
 		err = place_slots(plan, index);

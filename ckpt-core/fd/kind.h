@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Inside of ckpt-core/fd: what a kind of open file is (a row of typed callbacks), and what the rows work on. A new kind is a new
- * fd-NAME.c with a `const struct fd_kind` (and its schemas), named in kinds.c; nothing else changes.
+/* Inside of ckpt-core/fd: what a kind of open file is (a row of typed callbacks), and what the rows work on. A new kind is a
+ * new fd-NAME.c with a `const struct fd_kind` (and its schemas), named in kinds.c; nothing else changes.
  *
  * Theory of operation, capture. For every descriptor the frame reads link, stat and fdinfo, finds the description it shares
  * (KCMP_FILE), and asks the rows in order who claims a new one. The row's `inspect` then reads the state. When the whole tree
@@ -10,9 +10,8 @@
  * Restore. `plan` compares with this host and changes nothing. `prepare` runs in the caller, by ascending rank: it makes the
  * description and leaves it in file->fd, above every number the target uses (fd_plan_adopt). Children inherit it. In stage 1
  * the frame calls `install` for the descriptions of that process (what must be done by the process itself, while everything is
- * still at its high number), then puts descriptors in place, then owners and locks, then calls `late`. `commit` or `abandon` runs
- * in the caller at the end. All callbacks but `claim` may be NULL.
- * Tests: tests/unit/fd-*.c. */
+ * still at its high number), then puts descriptors in place, then owners and locks, then calls `late`. `commit` or `abandon`
+ * runs in the caller at the end. All callbacks but `claim` may be NULL. Tests: tests/unit/fd-*.c. */
 #ifndef STASIS_FD_KIND_H
 #define STASIS_FD_KIND_H
 
@@ -30,7 +29,7 @@ struct fd_kind;
 struct fd_file {
 	struct fd_file_record r;
 	const struct fd_kind *kind;
-	void *state; /* a struct of kind->state_schema, zeroed at first, its `file` member set by the frame; NULL without schema */
+	void *state; /* a struct of kind->state_schema, zeroed at first, its `file` set by the frame; NULL without schema */
 	void *items; /* n_items structs of kind->item_schema */
 	size_t n_items, room_items;
 
@@ -38,10 +37,10 @@ struct fd_file {
 	struct fd_process proc; /* who holds it, and as which number, first */
 	int slot_fd;            /* restore: the same, of process slot_process; -1 if nobody has it */
 	uint32_t slot_process;
-	char *link;             /* the link's text as it is */
-	struct stat st;         /* of the file; all zero if it could not be had */
-	int32_t serial;         /* of an eventfd (fdinfo eventfd-id), else -1: tells many of them apart for nothing */
-	unsigned own;           /* for the kind's own use between its callbacks, zero at first; so is own_ptr (freed) */
+	char *link;     /* the link's text as it is */
+	struct stat st; /* of the file; all zero if it could not be had */
+	int32_t serial; /* of an eventfd (fdinfo eventfd-id), else -1: tells many of them apart for nothing */
+	unsigned own;   /* for the kind's own use between its callbacks, zero at first; so is own_ptr (freed) */
 	void *own_ptr;
 	const struct fd_claim *claim; /* not NULL: an adapter's word on it */
 
@@ -69,24 +68,24 @@ struct fd_back {
 
 	/* capture: how to get at it again: a descriptor or a mapping of a process */
 	struct fd_process proc;
-	int slot_fd; /* -1: only mapped, see the windows */
+	int slot_fd;   /* -1: only mapped, see the windows */
 	bool readable; /* open for reading as slot_fd */
 	VEC(struct fd_window) windows;
 	bool has_map_id; /* what /proc/PID/maps calls it; may differ from st_dev:st_ino (btrfs, overlayfs) */
 	uint32_t map_major, map_minor;
 	uint64_t map_ino;
 	unsigned writers, appenders; /* descriptions */
-	bool memory;  /* on tmpfs or hugetlbfs: shared memory with a name when it is mapped */
-	bool leased;  /* to open it might break a lease of the target's */
-	int clone_fd; /* own copy or reflink, made while frozen, written to the image by save_late; -1 = none */
+	bool memory;                 /* on tmpfs or hugetlbfs: shared memory with a name when it is mapped */
+	bool leased;                 /* to open it might break a lease of the target's */
+	int clone_fd;                /* own copy or reflink, made while frozen, written to the image by save_late; -1 = none */
 
 	/* restore */
-	char *path_now;  /* what is opened here and now; owned */
-	char *path_temp; /* made by us beside path_now, renamed to it by commit; NULL = none; owned */
-	int use;         /* enum fd_back_use, see back-plan.c */
+	char *path_now;     /* what is opened here and now; owned */
+	char *path_temp;    /* made by us beside path_now, renamed to it by commit; NULL = none; owned */
+	int use;            /* enum fd_back_use, see back-plan.c */
 	struct stat st_now; /* of path_now, as compared by plan */
-	int fd_made;     /* what prepare made or opened to make descriptions from; -1 = none */
-	int fd_ro, fd_rw; /* for mapping, in the backing range; -1 = none */
+	int fd_made;        /* what prepare made or opened to make descriptions from; -1 = none */
+	int fd_ro, fd_rw;   /* for mapping, in the backing range; -1 = none */
 };
 
 /* A lock, on both sides. */
@@ -115,7 +114,7 @@ struct fd_look {
 	const char *link; /* /proc/PID/fd/FD */
 	const struct stat *st;
 	const struct proc_fdinfo *info;
-	int copy; /* a copy by pidfd_getfd: shares offset and status flags with the target, so no read, lseek or F_SETFL on it */
+	int copy; /* by pidfd_getfd: shares offset and status flags with the target, so no read, lseek or F_SETFL on it */
 };
 
 struct fd_kind {
@@ -131,7 +130,8 @@ struct fd_kind {
 	int (*inspect)(struct fd_capture *cap, struct fd_file *file, const struct fd_look *look);
 	int (*resolve)(struct fd_capture *cap, struct fd_file *file); /* the whole tree is known */
 	int (*check)(struct fd_capture *cap, struct fd_file *file, struct fd_verdict *v);
-	int (*save)(struct fd_capture *cap, struct fd_file *file, struct img_writer *w); /* frozen; before state and items are written */
+	int (*save)(struct fd_capture *cap, struct fd_file *file,
+	            struct img_writer *w); /* frozen; before state and items are written */
 
 	/* restore */
 	int (*plan)(struct fd_plan *plan, struct fd_file *file, struct fd_verdict *v);
@@ -159,7 +159,7 @@ struct fd_capture {
 	struct fd_claim *claims;
 	uint32_t next_space;
 	uint64_t own_copies; /* bytes held in memory for save_late */
-	bool checked;     /* fd_capture_check was here, and found: */
+	bool checked;        /* fd_capture_check was here, and found: */
 	size_t obstacles;
 	VEC(struct fd_process) procs;
 	VEC(struct fd_file *) files; /* by id - 1 */
@@ -200,8 +200,8 @@ struct fd_plan {
 /* Moves `fd` above plan->max_fd, close-on-exec, and closes the old number. Returns the new one or a negative errno, worded. */
 int fd_plan_adopt(struct fd_plan *plan, int fd);
 
-/* A path of the image as it is to be used here: through the user's map, whole or by its longest leading directory. Borrowed when
- * unchanged, else in *ret_owned (to be freed). `ret_mapped`: the user spoke about it. */
+/* A path of the image as it is to be used here: through the user's map, whole or by its longest leading directory. Borrowed
+ * when unchanged, else in *ret_owned (to be freed). `ret_mapped`: the user spoke about it. */
 int fd_plan_path(struct fd_plan *plan, const char *path, char **ret_owned, bool *ret_mapped);
 
 /* The descriptor at which `file` is to be had now, in the caller or in stage 1, for use as number `slot` of a process (only
@@ -215,8 +215,8 @@ struct fd_back *fd_plan_back(const struct fd_plan *plan, uint32_t id);
  * writes into buf and returns it. */
 const char *fd_file_name(const struct fd_file *file, char *buf, size_t size);
 
-/* The recorded flags as open(2) is to be given them now: without those that act on the file (O_CREAT, O_EXCL, O_TRUNC), and with
- * O_NOCTTY and O_CLOEXEC. */
+/* The recorded flags as open(2) is to be given them now: without those that act on the file (O_CREAT, O_EXCL, O_TRUNC), and
+ * with O_NOCTTY and O_CLOEXEC. */
 int fd_open_flags(const struct fd_file *file);
 
 /* F_SETFL with the recorded status flags (those that F_SETFL can set, without O_ASYNC). */

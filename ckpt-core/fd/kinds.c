@@ -10,30 +10,10 @@
 #include "fd/fd-sock.h"
 
 const struct fd_kind *const fd_kinds[] = {
-	&fd_kind_path,
-	&fd_kind_kernel,
-	&fd_kind_memfd,
-	&fd_kind_regular,
-	&fd_kind_directory,
-	&fd_kind_pipe,
-	&fd_kind_fifo,
-	&fd_kind_eventfd,
-	&fd_kind_signalfd,
-	&fd_kind_timerfd,
-	&fd_kind_epoll,
-	&fd_kind_inotify,
-	&fd_kind_pidfd,
-	&fd_kind_unix,
-	&fd_kind_tcp,
-	&fd_kind_inet,
-	&fd_kind_netlink,
-	&fd_kind_socket,
-	&fd_kind_pty_master,
-	&fd_kind_tty,
-	&fd_kind_device,
-	&fd_kind_block,
-	&fd_kind_foreign,
-	NULL,
+	&fd_kind_path,       &fd_kind_kernel,  &fd_kind_memfd,    &fd_kind_regular, &fd_kind_directory, &fd_kind_pipe,
+	&fd_kind_fifo,       &fd_kind_eventfd, &fd_kind_signalfd, &fd_kind_timerfd, &fd_kind_epoll,     &fd_kind_inotify,
+	&fd_kind_pidfd,      &fd_kind_unix,    &fd_kind_tcp,      &fd_kind_inet,    &fd_kind_netlink,   &fd_kind_socket,
+	&fd_kind_pty_master, &fd_kind_tty,     &fd_kind_device,   &fd_kind_block,   &fd_kind_foreign,   NULL,
 };
 
 const struct fd_kind *fd_kind_find(const char *name)
@@ -144,9 +124,10 @@ const char *fd_file_name(const struct fd_file *file, char *buf, size_t size)
 const struct img_schema *const *fd_schemas(size_t *ret_n)
 {
 	static const struct img_schema *const all[] = {
-		&fd_file_schema,    &fd_slot_schema,     &fd_back_schema,      &fd_lock_schema,  &fd_block_schema,  &fd_pipe_schema,
-		&fd_pipe_data_schema, &fd_eventfd_schema, &fd_signalfd_schema, &fd_timerfd_schema, &fd_epoll_schema, &fd_inotify_schema,
-		&fd_pidfd_schema,   &fd_tty_schema,      &sock_state_schema,   &sock_item_schema,
+		&fd_file_schema,     &fd_slot_schema,    &fd_back_schema,      &fd_lock_schema,
+		&fd_block_schema,    &fd_pipe_schema,    &fd_pipe_data_schema, &fd_eventfd_schema,
+		&fd_signalfd_schema, &fd_timerfd_schema, &fd_epoll_schema,     &fd_inotify_schema,
+		&fd_pidfd_schema,    &fd_tty_schema,     &sock_state_schema,   &sock_item_schema,
 	};
 
 	*ret_n = ARRAY_SIZE(all);

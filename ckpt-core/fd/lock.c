@@ -20,11 +20,13 @@ static bool lock_known(const struct fd_capture *cap, const struct fd_lock_record
 }
 
 static int lock_add(struct fd_capture *cap, enum fd_lock_kind kind, const struct fd_process *proc, const struct fd_file *file,
-		    const struct proc_lock *seen)
+                    const struct proc_lock *seen)
 {
 	struct fd_lock lock = { .kind = kind,
-				.r = { .file = file->r.id, .process = proc->index, .write = seen->access == PROC_LOCK_WRITE,
-				       .start = seen->start } };
+		                .r = { .file = file->r.id,
+		                       .process = proc->index,
+		                       .write = seen->access == PROC_LOCK_WRITE,
+		                       .start = seen->start } };
 
 	if (seen->end != UINT64_MAX)
 		lock.r.length = seen->end - seen->start + 1;
@@ -47,7 +49,7 @@ static int lock_refuse(struct fd_capture *cap, const struct fd_file *file, const
 }
 
 int fd_lock_collect(struct fd_capture *cap, const struct fd_process *proc, const struct fd_file *file,
-		    const struct proc_fdinfo *info, bool fresh)
+                    const struct proc_fdinfo *info, bool fresh)
 {
 	int err = 0;
 
@@ -72,14 +74,16 @@ int fd_lock_collect(struct fd_capture *cap, const struct fd_process *proc, const
 			break;
 		case PROC_LOCK_LEASE:
 			if (fresh && seen->mode != PROC_LOCK_ACTIVE)
-				err = lock_refuse(cap, file, "its lease is being broken by another process", "try again in a moment");
+				err = lock_refuse(cap, file, "its lease is being broken by another process",
+				                  "try again in a moment");
 			else if (fresh)
 				err = lock_add(cap, FD_LOCK_LEASE, proc, file, seen);
 			break;
 		case PROC_LOCK_DELEG: /* of the kernel's own file servers, on the same inode */
 			break;
 		case PROC_LOCK_OTHER:
-			err = lock_refuse(cap, file, "it holds a lock of an unknown type", "have the program drop the lock first");
+			err = lock_refuse(cap, file, "it holds a lock of an unknown type",
+			                  "have the program drop the lock first");
 			break;
 		}
 	}
@@ -88,8 +92,10 @@ int fd_lock_collect(struct fd_capture *cap, const struct fd_process *proc, const
 
 static struct flock lock_range(const struct fd_lock *lock)
 {
-	return (struct flock){ .l_type = lock->r.write ? F_WRLCK : F_RDLCK, .l_whence = SEEK_SET,
-			       .l_start = (off_t)lock->r.start, .l_len = (off_t)lock->r.length };
+	return (struct flock){ .l_type = lock->r.write ? F_WRLCK : F_RDLCK,
+		               .l_whence = SEEK_SET,
+		               .l_start = (off_t)lock->r.start,
+		               .l_len = (off_t)lock->r.length };
 }
 
 int fd_lock_plan(struct fd_plan *plan, const struct fd_file *file, int fd, struct fd_verdict *v)
@@ -103,10 +109,11 @@ int fd_lock_plan(struct fd_plan *plan, const struct fd_file *file, int fd, struc
 		if (fcntl(fd, F_OFD_GETLK, &range) || range.l_type == F_UNLCK)
 			continue;
 		if (range.l_pid > 0)
-			fd_verdict_obstacle(v, "end that process first", "process %d holds a lock on %s", range.l_pid, file->r.path);
+			fd_verdict_obstacle(v, "end that process first", "process %d holds a lock on %s", range.l_pid,
+			                    file->r.path);
 		else
 			fd_verdict_obstacle(v, "end the process that uses it (is the target itself still running?)",
-					    "another process holds a lock on %s", file->r.path);
+			                    "another process holds a lock on %s", file->r.path);
 	}
 	return v->err;
 }
@@ -114,10 +121,12 @@ int fd_lock_plan(struct fd_plan *plan, const struct fd_file *file, int fd, struc
 static int lock_failed(struct fd_plan *plan, const struct fd_lock *lock, const struct fd_file *file, int err)
 {
 	if (err == -EAGAIN || err == -EACCES)
-		return report_fail(plan->rep, err, "fd %d: %s is locked by another process (%s lock); end that process first "
-				   "(is the target itself still running?)", file->slot_fd, file->r.path, lock->r.kind);
+		return report_fail(plan->rep, err,
+		                   "fd %d: %s is locked by another process (%s lock); end that process first "
+		                   "(is the target itself still running?)",
+		                   file->slot_fd, file->r.path, lock->r.kind);
 	return report_fail(plan->rep, err, "fd %d: the %s lock on %s cannot be taken again: %s", file->slot_fd, lock->r.kind,
-			   file->r.path, strerror(-err));
+	                   file->r.path, strerror(-err));
 }
 
 static int lock_take(const struct fd_lock *lock, int fd)

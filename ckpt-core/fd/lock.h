@@ -8,7 +8,7 @@
 /* Adds the locks that fdinfo shows for this descriptor: those of the description when it is `fresh`, and POSIX locks of the
  * process that are not known yet. */
 int fd_lock_collect(struct fd_capture *cap, const struct fd_process *proc, const struct fd_file *file,
-		    const struct proc_fdinfo *info, bool fresh);
+                    const struct proc_fdinfo *info, bool fresh);
 
 /* Whether somebody here holds a lock that is in the way of those of `file`, whose file is open (for reading) at fd now. */
 int fd_lock_plan(struct fd_plan *plan, const struct fd_file *file, int fd, struct fd_verdict *v);

@@ -26,8 +26,8 @@ struct fd_back *fd_plan_back(const struct fd_plan *plan, uint32_t id)
 
 static int damaged(struct fd_plan *plan, const char *what, uint64_t id)
 {
-	return report_fail(plan->rep, -EBADMSG, "image %s: %s %llu makes no sense; the image is damaged", img_reader_path(plan->reader),
-			   what, (unsigned long long)id);
+	return report_fail(plan->rep, -EBADMSG, "image %s: %s %llu makes no sense; the image is damaged",
+	                   img_reader_path(plan->reader), what, (unsigned long long)id);
 }
 
 /* ---- loading ---- */
@@ -227,7 +227,8 @@ static int plan_files(struct fd_plan *plan, struct findings *findings)
 			v.err = err;
 		snprintf(object, sizeof(object), "fd %d", file->slot_fd);
 		if (v.action || v.obstacle || v.err)
-			err = fd_verdict_give(&v, findings, object, file->kind == &fd_kind_foreign ? file->r.kind : file->kind->name);
+			err = fd_verdict_give(&v, findings, object,
+			                      file->kind == &fd_kind_foreign ? file->r.kind : file->kind->name);
 		if (err)
 			return err;
 	}
@@ -235,7 +236,7 @@ static int plan_files(struct fd_plan *plan, struct findings *findings)
 }
 
 int fd_plan_create(struct reporter *rep, const struct img_reader *reader, const struct fd_plan_options *options,
-		   struct findings *findings, struct fd_plan **ret)
+                   struct findings *findings, struct fd_plan **ret)
 {
 	struct fd_plan *plan = calloc(1, sizeof(*plan));
 	int err = plan ? 0 : -ENOMEM;
@@ -356,8 +357,8 @@ int fd_plan_adopt(struct fd_plan *plan, int fd)
 
 	close(fd);
 	if (err)
-		return report_fail(plan->rep, err, "no descriptor above %d is free: %s; raise the limit (ulimit -n)", plan->max_fd,
-				   strerror(-err));
+		return report_fail(plan->rep, err, "no descriptor above %d is free: %s; raise the limit (ulimit -n)",
+		                   plan->max_fd, strerror(-err));
 	return high;
 }
 
@@ -395,12 +396,12 @@ int fd_set_status(struct fd_plan *plan, const struct fd_file *file, int fd)
 	if (want == now || !fcntl(fd, F_SETFL, want))
 		return 0;
 	if (!fcntl(fd, F_SETFL, want & ~(O_DIRECT | O_NOATIME))) {
-		report_warn(plan->rep, "%s: opened without %s, which this file system refuses", fd_file_name(file, name, sizeof(name)),
-			    want & O_DIRECT ? "O_DIRECT" : "O_NOATIME");
+		report_warn(plan->rep, "%s: opened without %s, which this file system refuses",
+		            fd_file_name(file, name, sizeof(name)), want & O_DIRECT ? "O_DIRECT" : "O_NOATIME");
 		return 0;
 	}
 	return report_fail(plan->rep, -errno, "%s: its status flags cannot be set: %s", fd_file_name(file, name, sizeof(name)),
-			   strerror(errno));
+	                   strerror(errno));
 }
 
 /* ---- prepare, commit, abandon ---- */
@@ -418,8 +419,10 @@ static int raise_limit(struct fd_plan *plan)
 	if (limit.rlim_max < need)
 		limit.rlim_max = need;
 	if (setrlimit(RLIMIT_NOFILE, &limit))
-		return report_fail(plan->rep, -errno, "%zu descriptors are needed for a moment, more than are allowed here; raise the "
-				   "limit (ulimit -n)", need);
+		return report_fail(plan->rep, -errno,
+		                   "%zu descriptors are needed for a moment, more than are allowed here; raise the "
+		                   "limit (ulimit -n)",
+		                   need);
 	return 0;
 }
 

@@ -10,8 +10,8 @@ int fd_stdio_plan(struct fd_plan *plan, struct findings *findings);
 int fd_stdio_prepare(struct fd_plan *plan);
 int fd_stdio_commit(struct fd_plan *plan);
 
-/* Writes the contents of a space into a fresh file (fill.c): `size` bytes, holes left. `huge` != 0: a file on hugetlbfs with pages
- * of that many bytes. Returns 0 or a negative errno, worded with `name`. */
+/* Writes the contents of a space into a fresh file (fill.c): `size` bytes, holes left. `huge` != 0: a file on hugetlbfs with
+ * pages of that many bytes. Returns 0 or a negative errno, worded with `name`. */
 int fd_fill(struct fd_plan *plan, uint32_t space, int fd, uint64_t size, uint64_t huge, const char *name);
 /* Bytes that doing so takes up on the disk. */
 uint64_t fd_fill_bytes(const struct fd_plan *plan, uint32_t space);

@@ -26,8 +26,7 @@ static const struct img_field file_fields[] = {
 	IMG_FIELD(16, fd_file_record, stdio, IMG_BOOL, IMG_DEC),
 	IMG_FIELD(17, fd_file_record, deleted, IMG_BOOL, IMG_DEC),
 };
-const struct img_schema fd_file_schema =
-	IMG_SCHEMA("FILE", 1, IMG_MUST_UNDERSTAND, "open file", fd_file_record, file_fields);
+const struct img_schema fd_file_schema = IMG_SCHEMA("FILE", 1, IMG_MUST_UNDERSTAND, "open file", fd_file_record, file_fields);
 
 static const struct img_field slot_fields[] = {
 	IMG_FIELD_REQUIRED(1, fd_slot_record, process, IMG_U32, IMG_DEC),
@@ -36,7 +35,7 @@ static const struct img_field slot_fields[] = {
 	IMG_FIELD(4, fd_slot_record, cloexec, IMG_BOOL, IMG_DEC),
 };
 const struct img_schema fd_slot_schema =
-	IMG_SCHEMA("FD  ", 1, IMG_MUST_UNDERSTAND, "file descriptor", fd_slot_record, slot_fields);
+        IMG_SCHEMA("FD  ", 1, IMG_MUST_UNDERSTAND, "file descriptor", fd_slot_record, slot_fields);
 
 static const struct img_field back_fields[] = {
 	IMG_FIELD_REQUIRED(1, fd_back_record, id, IMG_U32, IMG_DEC),
@@ -67,18 +66,14 @@ static const struct img_field back_fields[] = {
 	IMG_FIELD(26, fd_back_record, huge_page, IMG_U64, IMG_DEC),
 };
 const struct img_schema fd_back_schema =
-	IMG_SCHEMA("BACK", 1, IMG_MUST_UNDERSTAND, "backing file", fd_back_record, back_fields);
+        IMG_SCHEMA("BACK", 1, IMG_MUST_UNDERSTAND, "backing file", fd_back_record, back_fields);
 
 static const struct img_field lock_fields[] = {
-	IMG_FIELD_REQUIRED(1, fd_lock_record, file, IMG_U32, IMG_DEC),
-	IMG_FIELD(2, fd_lock_record, process, IMG_U32, IMG_DEC),
-	IMG_FIELD_REQUIRED(3, fd_lock_record, kind, IMG_STR, IMG_DEC),
-	IMG_FIELD(4, fd_lock_record, write, IMG_BOOL, IMG_DEC),
-	IMG_FIELD(5, fd_lock_record, start, IMG_U64, IMG_DEC),
-	IMG_FIELD(6, fd_lock_record, length, IMG_U64, IMG_DEC),
+	IMG_FIELD_REQUIRED(1, fd_lock_record, file, IMG_U32, IMG_DEC), IMG_FIELD(2, fd_lock_record, process, IMG_U32, IMG_DEC),
+	IMG_FIELD_REQUIRED(3, fd_lock_record, kind, IMG_STR, IMG_DEC), IMG_FIELD(4, fd_lock_record, write, IMG_BOOL, IMG_DEC),
+	IMG_FIELD(5, fd_lock_record, start, IMG_U64, IMG_DEC),         IMG_FIELD(6, fd_lock_record, length, IMG_U64, IMG_DEC),
 };
-const struct img_schema fd_lock_schema =
-	IMG_SCHEMA("LOCK", 1, IMG_MUST_UNDERSTAND, "file lock", fd_lock_record, lock_fields);
+const struct img_schema fd_lock_schema = IMG_SCHEMA("LOCK", 1, IMG_MUST_UNDERSTAND, "file lock", fd_lock_record, lock_fields);
 
 static const char *const back_names[FD_BACK_KINDS] = { "regular", "deleted", "memfd", "shm", "device" };
 static const char *const lock_names[FD_LOCK_KINDS] = { "flock", "posix", "ofd", "lease" };

@@ -35,8 +35,8 @@ static int sink_put(const struct sink *sink, uint64_t offset, const void *data, 
 	return io_pwrite_all(sink->fd, data, size, offset);
 }
 
-/* The next stretch of data at or after `*pos`, in whole pages. False when there is none. A file system without SEEK_DATA has one
- * stretch. */
+/* The next stretch of data at or after `*pos`, in whole pages. False when there is none. A file system without SEEK_DATA has
+ * one stretch. */
 static bool next_data(int fd, bool is_copy, uint64_t size, uint64_t *pos, uint64_t *ret_end)
 {
 	off_t data, hole;
@@ -61,7 +61,7 @@ static bool next_data(int fd, bool is_copy, uint64_t size, uint64_t *pos, uint64
 
 /* A range whose start is at a page, filled up with zeros to whole pages. Reads may come back short at the end of the file. */
 static int copy_range(struct reporter *rep, const struct fd_back *back, int fd, uint64_t pos, uint64_t end, char *buf,
-		      const struct sink *sink)
+                      const struct sink *sink)
 {
 	while (pos < end) {
 		size_t n = end - pos < PIECE ? (size_t)(end - pos) : PIECE, got = 0;
@@ -74,7 +74,8 @@ static int copy_range(struct reporter *rep, const struct fd_back *back, int fd, 
 			if (r < 0 && errno == EINTR)
 				continue;
 			if (r < 0)
-				return report_fail(rep, -errno, "%s: the contents cannot be read: %s", back->r.path, strerror(errno));
+				return report_fail(rep, -errno, "%s: the contents cannot be read: %s", back->r.path,
+				                   strerror(errno));
 			if (r == 0)
 				break;
 			got += (size_t)r;
@@ -152,7 +153,7 @@ static int copy_windows(struct reporter *rep, const struct fd_back *back, char *
 		int err = copy_window(&sorted[i], done, buf, sink);
 		if (err)
 			return report_fail(rep, err, "%s: the memory that shows its contents cannot be read: %s", back->r.path,
-					   strerror(-err));
+			                   strerror(-err));
 		done = end;
 	}
 	return 0;

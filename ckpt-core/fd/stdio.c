@@ -67,10 +67,11 @@ int fd_stdio_prepare(struct fd_plan *plan)
 
 		if (!slot->file->foreign_fd || n > 2 || plan->stdio_fd[n] >= 0)
 			continue;
-		int twin = find_twin(plan, slot), fd = twin >= 0 ? fcntl(twin, F_DUPFD_CLOEXEC, 3) : take(n, (int)slot->file->r.flags);
+		int twin = find_twin(plan, slot),
+		    fd = twin >= 0 ? fcntl(twin, F_DUPFD_CLOEXEC, 3) : take(n, (int)slot->file->r.flags);
 		if (fd < 0)
 			return report_fail(plan->rep, -EMFILE, "descriptor %d of this command cannot be passed on: %s", n,
-					   strerror(fd == -1 ? errno : -fd));
+			                   strerror(fd == -1 ? errno : -fd));
 		plan->stdio_fd[n] = fd_plan_adopt(plan, fd);
 		if (plan->stdio_fd[n] < 0)
 			return plan->stdio_fd[n];

@@ -173,12 +173,8 @@ static void every_descriptor_has_a_finding(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(devices_are_opened_again),
-		TEST(pidfds_mean_the_same_processes),
-		TEST(pidfd_of_an_outsider_is_an_obstacle),
-		TEST(unknown_kinds_are_named),
-		TEST(claims_word_the_obstacle),
-		TEST(every_descriptor_has_a_finding),
+		TEST(devices_are_opened_again), TEST(pidfds_mean_the_same_processes), TEST(pidfd_of_an_outsider_is_an_obstacle),
+		TEST(unknown_kinds_are_named),  TEST(claims_word_the_obstacle),       TEST(every_descriptor_has_a_finding),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

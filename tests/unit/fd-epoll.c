@@ -180,7 +180,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(epoll_entries_follow_the_description, fd_fixture_setup, fd_fixture_teardown),
 		cmocka_unit_test_setup_teardown(epoll_keeps_modes_and_nesting, fd_fixture_setup, fd_fixture_teardown),
-		cmocka_unit_test_setup_teardown(disarmed_entry_stays_silent_after_hangup, fd_fixture_setup, fd_fixture_teardown),
+		cmocka_unit_test_setup_teardown(disarmed_entry_stays_silent_after_hangup, fd_fixture_setup,
+		                                fd_fixture_teardown),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -32,7 +32,8 @@ void fd_expect_failed(const char *file, int line, const char *text)
 
 void fd_expect_equal_failed(const char *file, int line, const char *text, long long a, long long b)
 {
-	snprintf(fd_shared->text, sizeof(fd_shared->text), "%s:%d: %s: %lld (%#llx), %lld (%#llx)", file, line, text, a, a, b, b);
+	snprintf(fd_shared->text, sizeof(fd_shared->text), "%s:%d: %s: %lld (%#llx), %lld (%#llx)", file, line, text, a, a, b,
+	         b);
 	fd_shared->failed = 1;
 	_exit(1);
 }
@@ -62,8 +63,8 @@ void expect_file(const char *path, const char *text)
 	int err = io_read_file_at(AT_FDCWD, path, &have, NULL);
 
 	if (err || strcmp(have, text)) {
-		snprintf(fd_shared->text, sizeof(fd_shared->text), "%s: \"%.200s\" instead of \"%.200s\" (%s)", path, have ? have : "", text,
-			 strerror(-err));
+		snprintf(fd_shared->text, sizeof(fd_shared->text), "%s: \"%.200s\" instead of \"%.200s\" (%s)", path,
+		         have ? have : "", text, strerror(-err));
 		fd_shared->failed = 1;
 		_exit(1);
 	}
@@ -236,8 +237,9 @@ static int capture_mappings(struct fd_fixture *f, struct fd_capture *cap, const 
 	f->n_backing = 0;
 	for (size_t i = 0; !err && i < n; i++) {
 		const struct proc_vma *v = &vmas[i];
-		struct fd_mapping map = { v->start, v->end, v->offset, v->dev_major, v->dev_minor, v->ino, v->shared,
-					  (v->prot & PROT_WRITE) != 0, v->raw };
+		struct fd_mapping map = { v->start,     v->end, v->offset, v->dev_major,
+			                  v->dev_minor, v->ino, v->shared, (v->prot & PROT_WRITE) != 0,
+			                  v->raw };
 		uint32_t id;
 
 		/* The fixture's own memory is no part of the target. */
@@ -254,8 +256,12 @@ static int capture_mappings(struct fd_fixture *f, struct fd_capture *cap, const 
 static int capture(struct fd_fixture *f, bool frozen, struct fd_capture **ret)
 {
 	struct fd_process proc = { .pid = f->target, .pidfd = f->pidfd = (int)syscall(SYS_pidfd_open, f->target, 0) };
-	struct fd_capture_options options = { .frozen = frozen, .disk = f->disk, .first_space = 16, .claims = f->claims,
-					      .n_claims = f->n_claims, .image_path = f->clones ? f->image : NULL };
+	struct fd_capture_options options = { .frozen = frozen,
+		                              .disk = f->disk,
+		                              .first_space = 16,
+		                              .claims = f->claims,
+		                              .n_claims = f->n_claims,
+		                              .image_path = f->clones ? f->image : NULL };
 	struct fd_capture *cap = NULL;
 
 	assert_true(proc.pidfd >= 0);
@@ -343,7 +349,7 @@ static void restored(struct fd_fixture *f, struct fd_plan *plan, void (*check)(v
 	int err = fd_plan_install(plan, 0, NULL, 0);
 	if (err) {
 		snprintf(fd_shared->text, sizeof(fd_shared->text), "install: %s: %s", strerror(-err),
-			 f->rep.first_error ? f->rep.first_error : "");
+		         f->rep.first_error ? f->rep.first_error : "");
 		fd_shared->failed = 1;
 		_exit(1);
 	}

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* A target made of a child process: set up, captured into an image and ended, then restored into another child that looks at what it
- * got. No ptrace and no engine: only ckpt-core/fd. */
+/* A target made of a child process: set up, captured into an image and ended, then restored into another child that looks at
+ * what it got. No ptrace and no engine: only ckpt-core/fd. */
 #ifndef TESTS_FD_FIXTURE_H
 #define TESTS_FD_FIXTURE_H
 
@@ -31,7 +31,7 @@ extern struct fd_shared *fd_shared;
 struct fd_fixture {
 	char dir[64], image[96];
 	struct reporter rep;
-	char said[16384]; /* everything that was reported, a line each */
+	char said[16384];         /* everything that was reported, a line each */
 	struct findings findings; /* of the last check or plan */
 	struct resource_map map;
 	int restart_disk;      /* fd_plan_options.disk */
@@ -41,7 +41,7 @@ struct fd_fixture {
 	size_t n_claims;
 	int generation;
 	int pidfd;
-	pid_t target; /* alive and stopped after a checkpoint with keep_target */
+	pid_t target;        /* alive and stopped after a checkpoint with keep_target */
 	uint32_t backing[8]; /* ids of the target's shared mappings of files, by address */
 	size_t n_backing;
 };
@@ -51,14 +51,14 @@ int fd_fixture_teardown(void **state);
 
 /* Starts a target: closes all it has but /dev/null as 0-2, then runs `make`, which asserts with EXPECT. */
 void fd_start(struct fd_fixture *f, void (*make)(void));
-/* Stops the target, captures it into f->image; ends it unless keep_target. Returns what capture returned; -EOPNOTSUPP when there
- * were obstacles (see f->findings). */
+/* Stops the target, captures it into f->image; ends it unless keep_target. Returns what capture returned; -EOPNOTSUPP when
+ * there were obstacles (see f->findings). */
 int fd_checkpoint(struct fd_fixture *f);
 /* What a check of the running target finds. */
 void fd_look_at(struct fd_fixture *f);
 void fd_end_target(struct fd_fixture *f);
-/* Restores the image into a new process with the old pid if it is free, and runs `check` there. The process stays as the target when
- * `check` is NULL. Returns what plan, prepare, install or commit returned; -EOPNOTSUPP when there were obstacles. */
+/* Restores the image into a new process with the old pid if it is free, and runs `check` there. The process stays as the target
+ * when `check` is NULL. Returns what plan, prepare, install or commit returned; -EOPNOTSUPP when there were obstacles. */
 int fd_restart(struct fd_fixture *f, void (*check)(void));
 
 /* All of it, over one generation and then over two. */
@@ -72,11 +72,11 @@ int fd_mapping_fd(unsigned n, bool writable);
 
 /* In target and restored process: fails the test with place and errno. */
 #define EXPECT(cond) ((cond) ? (void)0 : fd_expect_failed(__FILE__, __LINE__, #cond))
-#define EXPECT_EQ(a, b)                                                                                     \
-	do {                                                                                                \
-		long long a_ = (long long)(a), b_ = (long long)(b);                                         \
-		if (a_ != b_)                                                                               \
-			fd_expect_equal_failed(__FILE__, __LINE__, #a " == " #b, a_, b_);                   \
+#define EXPECT_EQ(a, b)                                                                   \
+	do {                                                                              \
+		long long a_ = (long long)(a), b_ = (long long)(b);                       \
+		if (a_ != b_)                                                             \
+			fd_expect_equal_failed(__FILE__, __LINE__, #a " == " #b, a_, b_); \
 	} while (0)
 void fd_expect_failed(const char *file, int line, const char *text);
 void fd_expect_equal_failed(const char *file, int line, const char *text, long long a, long long b);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* memfds, shared anonymous memory and shared mappings: contents, names, seals, huge pages, one inode behind all that show it. */
+/* memfds, shared anonymous memory and shared mappings: contents, names, seals, huge pages, one inode behind all of it. */
 #include "fd-fixture.h"
 
 #include <errno.h>

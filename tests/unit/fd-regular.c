@@ -363,7 +363,7 @@ static void private_mapping_of_a_deleted_file_needs_no_file(void **state)
 	fd_start(f, make_deleted_mapping);
 	assert_int_equal(fd_checkpoint(f), 0);
 	snprintf(object, sizeof(object), "mapping %llx-%llx", (unsigned long long)fd_shared->value[0],
-		 (unsigned long long)fd_shared->value[0] + 4096);
+	         (unsigned long long)fd_shared->value[0] + 4096);
 	const struct finding *it = fd_finding(f, object);
 	assert_non_null(it);
 	assert_null(it->obstacle);

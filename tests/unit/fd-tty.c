@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* Terminals: a pseudo terminal inside of the target, one that it got from whoever started it, and what takes the place of 0-2. */
+/* Terminals: a pseudo terminal inside of the target, one that it got from whoever started it, and what becomes 0-2. */
 #include "fd-fixture.h"
 
 #include <errno.h>
@@ -214,7 +214,8 @@ static void pipes_to_outside_become_those_of_the_restart(void **state)
 	int in[2], out[2], fresh_in[2], fresh_out[2];
 	char buf[16];
 
-	assert_int_equal(pipe2(in, O_CLOEXEC) | pipe2(out, O_CLOEXEC) | pipe2(fresh_in, O_CLOEXEC) | pipe2(fresh_out, O_CLOEXEC), 0);
+	assert_int_equal(
+	        pipe2(in, O_CLOEXEC) | pipe2(out, O_CLOEXEC) | pipe2(fresh_in, O_CLOEXEC) | pipe2(fresh_out, O_CLOEXEC), 0);
 	snprintf(fd_shared->name[0], 256, "/proc/%d/fd/%d", getpid(), in[0]);
 	snprintf(fd_shared->name[1], 256, "/proc/%d/fd/%d", getpid(), out[1]);
 	snprintf(fd_shared->name[2], 256, "%s/file", f->dir);
