@@ -330,15 +330,16 @@ static int controller(struct checkpoint *cp, int pipe_fd)
 /* Waits for the controller, hands on a cancel, and cleans up after a killed one. */
 static int front(struct stasis_job *job, struct checkpoint *cp, pid_t controller_pid)
 {
-	AUTO_CLOSE int pidfd = open_pidfd(&job->rep, controller_pid);
+	/* Without a pidfd (too few descriptors) the poll is a mere nap. */
+	AUTO_CLOSE int pidfd = (int)syscall(SYS_pidfd_open, controller_pid, 0);
 	struct pollfd pfd = { .fd = pidfd, .events = POLLIN };
 	int status;
 
-	while (poll(&pfd, 1, 50) <= 0)
+	while (waitpid(controller_pid, &status, __WALL | WNOHANG) == 0) {
+		poll(&pfd, 1, 50);
 		if (report_cancelled(&job->rep))
 			cp->shared->cancel = 1;
-	while (waitpid(controller_pid, &status, __WALL) < 0 && errno == EINTR)
-		;
+	}
 	if (WIFEXITED(status) && cp->shared->finished) {
 		if (cp->shared->error[0] && !job->rep.first_error)
 			job->rep.first_error = strdup(cp->shared->error);

@@ -8,6 +8,7 @@
  * namespace with it, and takes the files back; the image is only ever read. Test: restart-fails-nothing-is-left, restart-killed-nothing-is-left. */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -73,6 +74,7 @@ static int controller(struct restore *r, const int fds[2])
 	int err = 0;
 
 	prctl(PR_SET_NAME, "stasis-ctl");
+	r->rep->cancel = &r->shared->cancel;
 	for (size_t i = 0; i < ARRAY_SIZE(steps) && !err; i++) {
 		char fault[64];
 		snprintf(fault, sizeof(fault), "restart.%s", steps[i].name);
@@ -98,11 +100,23 @@ static void reap(pid_t pid)
 		;
 }
 
+/* Waits for the controller's word that all is ready, handing on a cancel meanwhile; false when it ended without. */
+static bool wait_ready(struct restore *r, int sock)
+{
+	struct pollfd pfd = { .fd = sock, .events = POLLIN };
+	char byte;
+
+	while (poll(&pfd, 1, 50) <= 0)
+		if (report_cancelled(r->rep))
+			r->shared->cancel = 1;
+	return read(sock, &byte, 1) == 1;
+}
+
 /* Runs the controller to its end. Returns 0 once the target runs. */
 static int run_controller(struct restore *r, int status_w)
 {
 	int socks[2], status, err;
-	char byte;
+	char byte = 'g';
 
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, socks) < 0)
 		return report_fail(r->rep, -errno, "restart: no socket to the controller: %s", strerror(errno));
@@ -114,7 +128,7 @@ static int run_controller(struct restore *r, int status_w)
 	}
 	close(socks[1]);
 	err = pid < 0 ? report_fail(r->rep, -errno, "restart: no controller could be started: %s", strerror(errno)) : 0;
-	bool ready = !err && read(socks[0], &byte, 1) == 1;
+	bool ready = !err && wait_ready(r, socks[0]);
 	if (ready && !(err = report_fault(r->rep, "restart.commit")) && !(err = fd_plan_commit(r->files))) {
 		if (r->opt->before_release)
 			r->opt->before_release(r->opt->ctx, r->shared->first);

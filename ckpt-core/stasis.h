@@ -70,7 +70,7 @@ struct stasis_restart_options {
 
 struct stasis_restarted {
 	pid_t pid;   /* of the target's first process, as the caller sees it */
-	pid_t init;  /* of the process that keeps its pid namespace, 0 with host_pids; the caller's child */
+	pid_t init;  /* of the process that keeps its pid namespace (with host_pids: its parent only); the caller's child */
 	int pidfd;   /* of the first process; owned by the caller */
 	/* Yields the first process's wait status as an int: whenever a signal has stopped it (WIFSTOPPED), and when it ends, which is
 	 * the last. Owned by the caller, who must read it: init waits when the pipe is full. */

@@ -75,10 +75,22 @@ static int thread_ids(struct reporter *rep, struct tracee *t)
 	return err;
 }
 
+/* A thread on its way out cannot be attached any more (EPERM in ptrace_attach, kernel/ptrace.c) and needs no stopping. */
+static bool thread_ends(pid_t pid, pid_t tid)
+{
+	AUTO_FREE char *text = NULL;
+	struct proc_stat st;
+	size_t size;
+
+	if (io_read_filef(&text, &size, "/proc/%d/task/%d/stat", pid, tid) || proc_stat_parse(text, size, &st))
+		return true;
+	return st.state == 'Z' || st.state == 'X' || st.flags & PROC_PF_EXITING;
+}
+
 static int seize_failed(struct reporter *rep, pid_t pid, pid_t tid, int err)
 {
-	if (err == -ESRCH)
-		return err; /* a thread that just ended; the caller knows what that means */
+	if (err == -ESRCH || (err == -EPERM && thread_ends(pid, tid)))
+		return -ESRCH; /* a thread that just ended; the caller knows what that means */
 	if (err == -EPERM)
 		return report_fail(rep, err,
 				   "process %d: not allowed to stop thread %d: it belongs to another user, is traced already (a debugger, "

@@ -48,6 +48,8 @@ static void add_flags(struct newborn *nb, struct batch *b)
 	const struct rec_process *p = nb->rec;
 
 	batch_call(b, SYS_personality, 0, p->personality);
+	/* Yama's "descendants only" would keep the next checkpoint away; the old setting cannot be read. */
+	batch_call(b, SYS_prctl, INJECT_MAY_FAIL, PR_SET_PTRACER, PR_SET_PTRACER_ANY);
 	if (p->thp_disable)
 		batch_call(b, SYS_prctl, INJECT_MAY_FAIL, PR_SET_THP_DISABLE, 1, 0, 0, 0);
 	batch_call(b, SYS_prctl, 0, PR_SET_CHILD_SUBREAPER, p->subreaper);

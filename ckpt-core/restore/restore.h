@@ -57,6 +57,7 @@ struct restore_shared {
 	int32_t error;       /* of whoever failed first, negative errno */
 	char text[2048];     /* its wording */
 	bool released, controller_done;
+	int cancel;          /* set by the caller */
 	pid_t init, first;   /* as the caller sees them */
 };
 
