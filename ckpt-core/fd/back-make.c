@@ -223,6 +223,9 @@ static int still_there(struct fd_plan *plan, const struct fd_back *back)
 
 int fd_back_prepare(struct fd_plan *plan)
 {
+	vec_each(&plan->backs, it)
+		if ((*it)->r.space && (*it)->use != FD_USE_NONE && (*it)->use != FD_USE_FILE)
+			plan->fill_total += fd_fill_bytes(plan, (*it)->r.space);
 	vec_each(&plan->backs, it) {
 		struct fd_back *back = *it;
 		int err = 0;

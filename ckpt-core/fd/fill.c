@@ -66,6 +66,7 @@ static int fill_extents(struct fd_plan *plan, uint32_t space, const struct targe
 		err = put(to, it->offset, chunk + from, size);
 		if (err)
 			return err;
+		report_progress(plan->rep, "descriptors", plan->fill_done += size, plan->fill_total);
 	}
 	return 0;
 }

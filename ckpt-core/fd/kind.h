@@ -193,8 +193,9 @@ struct fd_plan {
 	VEC(struct fd_slot) slots;   /* by process, then number */
 	VEC(struct fd_back *) backs; /* by id - 1 */
 	VEC(struct fd_lock) locks;
-	int back_first, back_last; /* descriptors for mapping */
-	int stdio_fd[3];           /* what takes the place of a foreign 0, 1, 2: made by prepare; -1 */
+	int back_first, back_last;      /* descriptors for mapping */
+	uint64_t fill_done, fill_total; /* bytes of contents that come out of the image */
+	int stdio_fd[3];                /* what takes the place of a foreign 0, 1, 2: made by prepare; -1 */
 };
 
 /* Moves `fd` above plan->max_fd, close-on-exec, and closes the old number. Returns the new one or a negative errno, worded. */

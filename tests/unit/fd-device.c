@@ -45,6 +45,34 @@ static void devices_are_opened_again(void **state)
 	fd_round_trip(*state, make_devices, check_devices);
 }
 
+static void make_block(void)
+{
+	at_fd(open("/dev/loop0", O_RDONLY | O_NONBLOCK), 10);
+	at_fd(open("/dev/loop0", O_RDWR | O_NONBLOCK), 11);
+}
+
+static void check_block(void)
+{
+	expect_open(10, "/dev/loop0", O_RDONLY | O_NONBLOCK);
+	expect_open(11, "/dev/loop0", O_RDWR | O_NONBLOCK);
+}
+
+static void block_device_is_the_users_to_keep(void **state)
+{
+	struct fd_fixture *f = *state;
+
+	if (access("/dev/loop0", R_OK | W_OK)) {
+		print_message("no block device may be opened here: not tested\n");
+		skip();
+	}
+	fd_start(f, make_block);
+	assert_int_equal(fd_checkpoint(f), -EOPNOTSUPP);
+	assert_null(fd_finding(f, "fd 10")->obstacle);
+	assert_non_null(strstr(fd_finding(f, "fd 11")->remedy, "--disk=none"));
+	f->disk = STASIS_DISK_NONE;
+	fd_round_trip(f, make_block, check_block);
+}
+
 static void make_pidfds(void)
 {
 	int status;
@@ -173,8 +201,10 @@ static void every_descriptor_has_a_finding(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(devices_are_opened_again), TEST(pidfds_mean_the_same_processes), TEST(pidfd_of_an_outsider_is_an_obstacle),
-		TEST(unknown_kinds_are_named),  TEST(claims_word_the_obstacle),       TEST(every_descriptor_has_a_finding),
+		TEST(devices_are_opened_again),       TEST(block_device_is_the_users_to_keep),
+		TEST(pidfds_mean_the_same_processes), TEST(pidfd_of_an_outsider_is_an_obstacle),
+		TEST(unknown_kinds_are_named),        TEST(claims_word_the_obstacle),
+		TEST(every_descriptor_has_a_finding),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -341,6 +341,42 @@ static void mapped_file_must_be_the_same(void **state)
 		fail_msg("%s", f->said);
 }
 
+/* Everything of a file, and writes it as another. */
+static void copy_file(const char *from, const char *to, size_t change_at)
+{
+	static char data[1 << 22];
+	int in = open(from, O_RDONLY), out = open(to, O_WRONLY | O_CREAT | O_TRUNC, 0755);
+	ssize_t n = read(in, data, sizeof(data));
+
+	assert_true(n > 4096 && n < (ssize_t)sizeof(data));
+	if (change_at)
+		data[(size_t)n - change_at] ^= 1;
+	assert_int_equal(write(out, data, (size_t)n), n);
+	close(in);
+	close(out);
+}
+
+static void mapped_program_is_known_by_its_build_id(void **state)
+{
+	struct fd_fixture *f = *state;
+	char object[300];
+
+	name_files(f);
+	copy_file("/proc/self/exe", fd_shared->name[1], 0);
+	f->mappings = true;
+	fd_start(f, make_mapped);
+	assert_int_equal(fd_checkpoint(f), 0);
+	/* Its last byte, of the section headers, is no part of what was built. */
+	copy_file("/proc/self/exe", fd_shared->name[1], 1);
+	if (fd_restart(f, nothing))
+		fail_msg("%s", f->said);
+	fd_end_target(f);
+	copy_file("/bin/sh", fd_shared->name[1], 0);
+	assert_int_equal(fd_restart(f, nothing), -EOPNOTSUPP);
+	snprintf(object, sizeof(object), "file %s", fd_shared->name[1]);
+	assert_non_null(strstr(fd_finding(f, object)->obstacle, "has"));
+}
+
 static void make_deleted_mapping(void)
 {
 	int fd = open(fd_shared->name[1], O_RDONLY);
@@ -377,13 +413,10 @@ static void private_mapping_of_a_deleted_file_needs_no_file(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(files_keep_offset_flags_and_name),
-		TEST(deleted_files_come_back_without_a_name),
-		TEST(file_with_the_same_contents_is_accepted),
-		TEST(changed_file_is_refused_unless_mapped),
-		TEST(file_under_a_mount_is_taken_along),
-		TEST(mapped_file_must_be_the_same),
-		TEST(private_mapping_of_a_deleted_file_needs_no_file),
+		TEST(files_keep_offset_flags_and_name),        TEST(deleted_files_come_back_without_a_name),
+		TEST(file_with_the_same_contents_is_accepted), TEST(changed_file_is_refused_unless_mapped),
+		TEST(file_under_a_mount_is_taken_along),       TEST(mapped_file_must_be_the_same),
+		TEST(mapped_program_is_known_by_its_build_id), TEST(private_mapping_of_a_deleted_file_needs_no_file),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
