@@ -270,21 +270,28 @@ int batch_run(struct batch *b)
 	return 0;
 }
 
+/* The kernel attaches what is born under these, and inherits them. */
+#define BIRTH_OPTIONS (PTRACE_O_TRACECLONE | PTRACE_O_TRACEFORK | PTRACE_O_TRACEVFORK)
+
 int batch_clone(struct tracee *t, const struct batch_place *place, uint32_t nr, uint64_t flags, const void *args, size_t args_size,
 		struct tracee *ret)
 {
 	struct batch b;
 	int err = batch_begin(&b, t, place, 1);
 
-	if (err)
+	/* Only for this one call: what the target itself makes is not ours. The new task inherits the options. */
+	if (err || (err = tracee_add_options(t, BIRTH_OPTIONS))) {
+		batch_finish(&b);
 		return err;
+	}
 	b.clones = true;
 	struct inject_call *call = args ? batch_call(&b, nr, 0, batch_put(&b, args, args_size), args_size) : batch_call(&b, nr, 0, flags);
 	err = batch_run(&b);
 	if (b.child) {
-		struct tracee task = { .tid = b.child, .ns_tid = (pid_t)call->result, .ns_tgid = (pid_t)call->result, .attached = true };
+		struct tracee task = { .tid = b.child, .ns_tid = (pid_t)call->result, .ns_tgid = (pid_t)call->result, .options = t->options,
+				       .attached = true };
 		int err2 = tracee_wait_stop(&task, 5000);
-		if (!err2)
+		if (!err2 && !(err2 = tracee_drop_options(&task, BIRTH_OPTIONS)))
 			err2 = tracee_load(&task);
 		err = err ? err : err2;
 		if (err)
@@ -295,5 +302,7 @@ int batch_clone(struct tracee *t, const struct batch_place *place, uint32_t nr, 
 		err = -ECHILD;
 	}
 	batch_finish(&b);
+	if (t->attached)
+		tracee_drop_options(t, BIRTH_OPTIONS);
 	return err;
 }

@@ -66,9 +66,8 @@ static int thread_ids(struct reporter *rep, struct tracee *t)
 	if (err || (err = proc_status_parse(text, size, &st)))
 		return report_fail(rep, err, "thread %d: its status cannot be read: %s", t->tid, strerror(-err));
 	/* Our calls must pass the target's filters; children made by them inherit the option. */
-	if (st.seccomp == 2 && ptrace(PTRACE_SETOPTIONS, t->tid, NULL, TRACEE_OPTIONS | PTRACE_O_SUSPEND_SECCOMP) < 0)
-		err = report_fail(rep, -errno, "thread %d: its seccomp filter cannot be suspended: %s; run as root (CAP_SYS_ADMIN)", t->tid,
-				  strerror(errno));
+	if (st.seccomp == 2 && (err = tracee_add_options(t, PTRACE_O_SUSPEND_SECCOMP)))
+		report_fail(rep, err, "thread %d: its seccomp filter cannot be suspended: %s; run as root (CAP_SYS_ADMIN)", t->tid, strerror(-err));
 	t->ns_tid = st.nspid.n ? st.nspid.id[st.nspid.n - 1] : st.pid;
 	t->ns_tgid = st.nstgid.n ? st.nstgid.id[st.nstgid.n - 1] : st.tgid;
 	proc_status_finish(&st);
@@ -119,7 +118,7 @@ static int freeze_pass(struct reporter *rep, struct frozen *f, unsigned *ret_new
 			return wanted;
 		if (!wanted)
 			continue;
-		int err = tracee_seize(&t, tid, TRACEE_OPTIONS);
+		int err = tracee_seize(&t, tid, 0);
 		if (!err && !(err = tracee_interrupt(&t)) && (err = vec_push(&f->threads, t)))
 			return err;
 		if (err && (err = seize_failed(rep, f->pid, tid, err)) != -ESRCH)

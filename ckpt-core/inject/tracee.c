@@ -17,11 +17,29 @@
 
 int tracee_seize(struct tracee *t, pid_t tid, long options)
 {
-	*t = (struct tracee){ .tid = tid };
-	if (ptrace(PTRACE_SEIZE, tid, NULL, options) < 0)
+	*t = (struct tracee){ .tid = tid, .options = options | PTRACE_O_TRACESYSGOOD };
+	if (ptrace(PTRACE_SEIZE, tid, NULL, t->options) < 0)
 		return -errno;
 	t->attached = true;
 	return 0;
+}
+
+static int set_options(struct tracee *t, long options)
+{
+	if (ptrace(PTRACE_SETOPTIONS, t->tid, NULL, options) < 0)
+		return -errno;
+	t->options = options;
+	return 0;
+}
+
+int tracee_add_options(struct tracee *t, long options)
+{
+	return set_options(t, t->options | options);
+}
+
+int tracee_drop_options(struct tracee *t, long options)
+{
+	return set_options(t, t->options & ~options);
 }
 
 int tracee_interrupt(struct tracee *t)

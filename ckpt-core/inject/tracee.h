@@ -10,13 +10,11 @@
 
 #include "base/report.h"
 
-/* Ptrace options of every tracee: children made by injected calls are attached by the kernel itself and inherit them. */
-#define TRACEE_OPTIONS (PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACECLONE | PTRACE_O_TRACEFORK | PTRACE_O_TRACEVFORK)
-
 struct tracee {
 	pid_t tid;     /* as we see it */
 	pid_t ns_tid;  /* as the thread's own pid namespace has it */
 	pid_t ns_tgid;
+	long options;  /* PTRACE_O_* in force */
 	struct user_regs_struct regs; /* at the stop */
 	uint64_t sigmask;             /* at the stop; the real one, not that of a ppoll in progress */
 	bool attached;
@@ -26,9 +24,13 @@ struct tracee {
 	uint64_t put_off; /* signals taken from it during a batch, to be sent again when it is let go (bit signo-1) */
 };
 
-/* Attaches without stopping (PTRACE_SEIZE) with TRACEE_OPTIONS and perhaps more. Returns 0 or a negative errno: -ESRCH gone, -EPERM not allowed or traced already;
+/* Attaches without stopping (PTRACE_SEIZE) with PTRACE_O_TRACESYSGOOD and `options`. Returns 0 or a negative errno: -ESRCH gone, -EPERM not allowed or traced already;
  * says nothing. */
 int tracee_seize(struct tracee *t, pid_t tid, long options);
+
+/* Adds ptrace options / takes them away (and no others). Returns 0 or a negative errno. */
+int tracee_add_options(struct tracee *t, long options);
+int tracee_drop_options(struct tracee *t, long options);
 
 /* Asks it to stop; tracee_wait_stop sees it done. Signals that were on the point of delivery are let through first, so that
  * what is pending afterwards is all in the kernel. Returns 0, -ETIMEDOUT, -ESRCH when the thread ended, or a negative errno. */

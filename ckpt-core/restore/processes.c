@@ -265,7 +265,7 @@ static int newborn_take(struct restore *r, pid_t pid, const struct rec_process *
 {
 	struct newborn nb = { .pid = pid, .rec = p };
 	struct tracee t;
-	int err = tracee_seize(&t, pid, NEWBORN_OPTIONS);
+	int err = tracee_seize(&t, pid, PTRACE_O_EXITKILL); /* what is not whole yet must never run */
 
 	if (!err && !(err = tracee_interrupt(&t)) && !(err = tracee_wait_stop(&t, 10000)) && !(err = tracee_load(&t))) {
 		t.ns_tid = t.ns_tgid = p->pid;

@@ -61,9 +61,6 @@ struct restore_shared {
 	pid_t init, first;   /* as the caller sees them */
 };
 
-/* A process that is not whole yet must never run: it dies with its controller. */
-#define NEWBORN_OPTIONS (TRACEE_OPTIONS | PTRACE_O_EXITKILL)
-
 /* A new process of the image, in the hands of the controller. */
 struct newborn {
 	pid_t pid;

@@ -212,8 +212,8 @@ static int thread_restore(struct restore *r, struct newborn *nb, struct tracee *
 	struct batch b;
 	uint64_t zero = 0;
 
-	if (rec->seccomp == 2 && ptrace(PTRACE_SETOPTIONS, t->tid, NULL, NEWBORN_OPTIONS | PTRACE_O_SUSPEND_SECCOMP) < 0)
-		return report_fail(r->rep, -errno, "restart: seccomp filters need CAP_SYS_ADMIN to be restored; run as root");
+	if (rec->seccomp == 2 && tracee_add_options(t, PTRACE_O_SUSPEND_SECCOMP))
+		return report_fail(r->rep, -EPERM, "restart: seccomp filters need CAP_SYS_ADMIN to be restored; run as root");
 	if (rec->rseq_ptr && inject_write(nb->pid, rec->rseq_ptr + RSEQ_CS_OFFSET, &zero, sizeof(zero))) /* no critical section: see collect */
 		return report_fail(r->rep, -EFAULT, "restart: rseq area of thread %d is not there", rec->tid);
 	int err = thread_status(r, t->tid, &now);
