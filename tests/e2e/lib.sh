@@ -40,8 +40,13 @@ end_process() { # PID: kills it and waits until it is gone
 		[ "${e2e_pids[i]}" != "$1" ] || unset "e2e_pids[i]"
 	done
 }
-is_gone() { # PID: no such process, or only its remains that nobody has waited for
-	case $(sed -n 's/^State:[[:space:]]*//p' "/proc/$1/status" 2>/dev/null) in '' | Z* | X*) return 0 ;; *) return 1 ;; esac
+is_gone() { # PID: no such process, or only its remains that nobody has waited for (all threads: the last one closes the files)
+	local tasks=("/proc/$1/task"/*)
+	case $(sed -n 's/^State:[[:space:]]*//p' "/proc/$1/status" 2>/dev/null) in
+	'' | X*) return 0 ;;
+	Z*) [ ${#tasks[@]} -le 1 ] ;;
+	*) return 1 ;;
+	esac
 }
 e2e_cleanup() {
 	local p
