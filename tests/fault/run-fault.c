@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #define LISTING (16 << 10)
+#define REPEATS 120
 
 static const char *const checkpoint_points[] = {
 	"checkpoint.check", "checkpoint.freeze", "checkpoint.collect", "checkpoint.snapshot", "checkpoint.thaw", "checkpoint.write",
@@ -35,9 +36,10 @@ enum mode {
 	KILL,	     /* the process that comes by is killed */
 	HANG_ONE,    /* it hangs, and is killed from outside; the command sees to the rest */
 	HANG_BOTH,   /* it hangs, and all processes of the command are killed at once */
+	REPEAT,      /* no fault: many ordinary checkpoints, one after the other, for what happens once in a hundred times */
 };
 
-static const char *const mode_names[] = { "fail", "kill", "hang-one", "hang-both" };
+static const char *const mode_names[] = { "fail", "kill", "hang-one", "hang-both", "repeat" };
 
 struct fault {
 	struct driver d;
@@ -172,11 +174,11 @@ static void good_checkpoint(struct fault *f, bool stop)
 	snprintf(pid, sizeof(pid), "%d", f->d.pid);
 	status = driver_stasis(&f->d, (const char *[]){ "checkpoint", pid, "-o", f->good, stop ? "--stop" : NULL, NULL });
 	if (status)
-		driver_fail(&f->d, "an ordinary checkpoint after all this: wait status %x", status);
+		driver_fail(&f->d, "an ordinary checkpoint (command %d): wait status %x", f->d.n_runs, status);
 	if (stop)
 		driver_gone(&f->d);
 	else
-		driver_turns(&f->d, 5);
+		driver_turns(&f->d, 2);
 }
 
 static void good_restart(struct fault *f)
@@ -227,7 +229,7 @@ static void finish(struct fault *f)
 
 static void usage(void)
 {
-	fprintf(stderr, "usage: run-fault --stasis PATH --mode fail|kill|hang-one|hang-both [--stop] checkpoint|restart WITNESS\n");
+	fprintf(stderr, "usage: run-fault --stasis PATH --mode fail|kill|hang-one|hang-both|repeat [--stop] checkpoint|restart WITNESS\n");
 	exit(2);
 }
 
@@ -248,7 +250,7 @@ int main(int argc, char **argv)
 		else if (c == 'K')
 			f.d.keep = true;
 		else if (c == 'm')
-			for (mode = 3; mode >= 0 && strcmp(optarg, mode_names[mode]); mode--)
+			for (mode = REPEAT; mode >= 0 && strcmp(optarg, mode_names[mode]); mode--)
 				;
 		else
 			usage();
@@ -262,7 +264,13 @@ int main(int argc, char **argv)
 	f.good = driver_path(&f.d, "good.stasis");
 	driver_start(&f.d, (char *[]){ witness, f.d.scratch, NULL });
 	driver_turns(&f.d, 5);
-	if (strcmp(argv[optind], "checkpoint") == 0) {
+	if (mode == REPEAT) {
+		for (int i = 0; i < REPEATS; i++) {
+			good_checkpoint(&f, false);
+			unlink(f.good);
+		}
+		good_checkpoint(&f, true);
+	} else if (strcmp(argv[optind], "checkpoint") == 0) {
 		for (const char *const *point = checkpoint_points; *point; point++)
 			try_checkpoint(&f, *point, mode);
 		good_checkpoint(&f, true);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* Two threads read the clocks without pause, through the vdso and by system call, while the process is away for two seconds. The monotonic and
+/* Two threads read the clocks without pause, through the vdso and by system call, while the process is away for three seconds. The monotonic and
  * boot-time clocks never go back and never jump; the real-time clock is the host's. */
 #include <sys/syscall.h>
 #include <sys/time.h>
@@ -7,7 +7,7 @@
 
 #include "target.h"
 
-#define JUMP_MS 900
+#define JUMP_MS 2000
 
 static const clockid_t clocks[] = { CLOCK_MONOTONIC, CLOCK_MONOTONIC_RAW, CLOCK_MONOTONIC_COARSE, CLOCK_BOOTTIME };
 static volatile bool stop;
@@ -52,7 +52,7 @@ int main(int argc, char **argv)
 	pthread_t threads[2];
 
 	target_init(argc, argv);
-	target_option("off=2000");
+	target_option("off=3000");
 	for (int i = 0; i < 2; i++)
 		threads[i] = target_thread(reader, NULL);
 	target_ready();

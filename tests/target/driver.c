@@ -185,7 +185,7 @@ void driver_fail(struct driver *d, const char *fmt, ...)
 	va_end(ap);
 	fprintf(stderr, "\ntarget: pid %d, counter %lu, stasis command runs: %d\n", d->pid, d->turns, d->n_runs);
 	if (d->scratch[0]) {
-		for (int i = 1; i <= d->n_runs; i++) {
+		for (int i = d->n_runs > 10 ? d->n_runs - 9 : 1; i <= d->n_runs; i++) {
 			snprintf(name, sizeof(name), "out.%d", i);
 			show_file(d, name, 3000);
 		}

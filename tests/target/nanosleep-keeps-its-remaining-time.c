@@ -6,8 +6,8 @@
 
 #include "target.h"
 
-#define SLEEP_MS 1800
-#define SLACK_MS 700
+#define SLEEP_MS 2500
+#define SLACK_MS 1500
 
 static volatile bool stop;
 static volatile int sleeps[4];
