@@ -88,11 +88,12 @@ int tracee_wait_stop(struct tracee *t, unsigned timeout_ms)
 			t->group_stop = WSTOPSIG(status) != SIGTRAP;
 			return 0;
 		}
-		/* A signal on its way: deliver it, our own stop comes right after. Other events (clone ...) just go on. */
+		/* A signal on its way: deliver it, our own stop comes right after. It must be asked for again, and first: any stop
+		 * clears the wish (ptrace_stop in kernel/signal.c), and where signals come fast enough another would be next. */
 		int sig = STOP_OF(status) ? 0 : WSTOPSIG(status);
 		if (sig == (SIGTRAP | 0x80))
 			sig = 0;
-		if (ptrace(PTRACE_CONT, t->tid, NULL, (void *)(long)sig) < 0)
+		if (tracee_interrupt(t) || ptrace(PTRACE_CONT, t->tid, NULL, (void *)(long)sig) < 0)
 			return -errno;
 	}
 }
