@@ -234,6 +234,9 @@ int place_commit(struct place *place)
 	}
 	if ((err = report_fault(place->rep, "image.rename")) || (err = place_check_target(place)))
 		return err;
+	/* The fsync may have taken long. */
+	if (report_cancelled(place->rep))
+		return report_fail(place->rep, -ECANCELED, "image %s: cancelled; nothing was written", place->path);
 	err = place_settle(place);
 	if (err == -EEXIST)
 		return report_fail(place->rep, err, "image %s: appeared while it was being written; choose another name",
