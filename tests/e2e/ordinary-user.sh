@@ -18,5 +18,6 @@ cp "$STASIS" "$home/bin/"
 cp -r "$E2E_GUEST" "$home/guest"
 chown -R 65534:65534 "$home"
 chmod 711 "$scratch"
+cd "$home" || exit 1 # the target starts in a directory that it may enter
 "${as_user[@]}" env HOME="$home" TMPDIR="$home/tmp" E2E_GUEST="$home/guest" STASIS="$home/bin/${STASIS##*/}" \
 	bash "$home/tests/e2e/linux-guest-two-generations.sh"

@@ -228,6 +228,8 @@ int main(int argc, char **argv)
 	if (uid >= 0)
 		driver_become(&d, uid);
 	driver_init(&d, stasis, limit);
+	if (uid >= 0 && chdir(d.scratch)) /* where we were started may be closed to this user (a clone in /root) */
+		driver_fail(&d, "%s: %s", d.scratch, strerror(errno));
 	program = reachable(&d, program, program_fd);
 	if (stasis)
 		d.stasis = reachable(&d, stasis, stasis_fd);
