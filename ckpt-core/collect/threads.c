@@ -68,7 +68,6 @@ static int thread_scheduling(struct collect *c, pid_t tid, struct rec_thread *re
 {
 	struct sched_attributes attr = { .size = sizeof(attr) };
 	uint8_t cpus[1024] = { 0 };
-	AUTO_FREE char *text = NULL;
 
 	if (syscall(SYS_sched_getattr, tid, &attr, sizeof(attr), 0) < 0)
 		return thread_fail(c, tid, -errno, "its scheduling policy");
@@ -86,8 +85,6 @@ static int thread_scheduling(struct collect *c, pid_t tid, struct rec_thread *re
 	memcpy(rec->affinity.data, cpus, (size_t)n);
 	rec->affinity.size = (size_t)n;
 	rec->ioprio = (int32_t)syscall(SYS_ioprio_get, 1 /* IOPRIO_WHO_PROCESS */, tid);
-	if (!io_read_filef(&text, NULL, "/proc/%d/timerslack_ns", tid))
-		rec->timer_slack_ns = strtoull(text, NULL, 10);
 	return 0;
 }
 
@@ -140,13 +137,15 @@ static int thread_by_injection(struct collect *c, struct tracee *t, struct rec_t
 	/* A thread without a usable stack borrows the worker's scratch memory: everybody is stopped. */
 	if (plant_area(c->frozen, t, c->vmas, c->n_vmas, 16384, c->place.stub, &place))
 		place = c->place;
-	int err = batch_begin(&b, t, &place, 8);
+	int err = batch_begin(&b, t, &place, 9);
 	if (err)
 		return report_fail(c->rep, err, "process %d: thread %d: no room for injected calls", c->proc.pid, t->tid);
 	uint64_t ss = batch_reserve(&b, sizeof(stack_t)), tidaddr = batch_reserve(&b, 8), death = batch_reserve(&b, 4);
 	batch_call(&b, SYS_sigaltstack, 0, 0, ss);
 	batch_call(&b, SYS_prctl, INJECT_MAY_FAIL, PR_GET_TID_ADDRESS, tidaddr);
 	batch_call(&b, SYS_prctl, 0, PR_GET_PDEATHSIG, death);
+	/* /proc/TID/timerslack_ns needs CAP_SYS_NICE for any thread but one's own. */
+	struct inject_call *slack = batch_call(&b, SYS_prctl, 0, PR_GET_TIMERSLACK);
 	struct inject_call *mce = batch_call(&b, SYS_prctl, 0, PR_MCE_KILL_GET, 0, 0, 0, 0);
 	uint64_t tsc = batch_reserve(&b, 4);
 	batch_call(&b, SYS_prctl, INJECT_MAY_FAIL, PR_GET_TSC, tsc);
@@ -161,6 +160,7 @@ static int thread_by_injection(struct collect *c, struct tracee *t, struct rec_t
 		rec->clear_child_tid = *(uint64_t *)batch_at(&b, tidaddr);
 		rec->pdeathsig = *(int32_t *)batch_at(&b, death);
 		rec->securebits = (uint32_t)secure->result;
+		rec->timer_slack_ns = (uint64_t)slack->result;
 		rec->mce_kill = (int32_t)mce->result;
 		rec->tsc = *(int32_t *)batch_at(&b, tsc);
 	}

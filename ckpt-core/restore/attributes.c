@@ -67,12 +67,18 @@ static void add_signals(struct newborn *nb, struct batch *b)
 			batch_call(b, SYS_rt_sigaction, 0, (uint64_t)sig, batch_put(b, &actions[sig - 1], sizeof(actions[0])), 0, 8);
 }
 
+/* An interval timer that has just expired is started again by the delivery of its signal (dequeue_signal in kernel/signal.c). Until
+ * then it shows no time left; set like that it would be disarmed. */
 static void add_itimers(struct newborn *nb, struct batch *b)
 {
 	const struct itimerval *timers = nb->rec->itimers.data;
 
-	for (uint64_t i = 0; i < 3; i++)
-		batch_call(b, SYS_setitimer, 0, i, batch_put(b, &timers[i], sizeof(timers[i])), 0);
+	for (uint64_t i = 0; i < 3; i++) {
+		struct itimerval timer = timers[i];
+		if (!timer.it_value.tv_sec && !timer.it_value.tv_usec)
+			timer.it_value = timer.it_interval;
+		batch_call(b, SYS_setitimer, 0, i, batch_put(b, &timer, sizeof(timer)), 0);
+	}
 }
 
 /* Timers get their old ids through PR_TIMER_CREATE_RESTORE_IDS (6.15), else by making and deleting up to the id. */
