@@ -40,33 +40,39 @@ setup_packages() {
 	[ ${#missing[@]} = 0 ] && return 0
 	echo "installing: ${missing[*]}"
 	setup_as_root apt-get update -q -q >&2 || setup_fail "apt-get update failed" || return
-	# Quiet unless it fails: a person or a CI log wants the reason only.
-	local log
+	setup_quietly "installing ${missing[*]}" setup_as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -q \
+		--no-install-recommends "${missing[@]}"
+}
+
+# setup_quietly WHAT COMMAND...: shows the end of the command's output only if it fails, and the compiler's warnings always.
+setup_quietly() {
+	local what=$1 log
+	shift
 	log=$(mktemp)
-	if ! setup_as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "${missing[@]}" >"$log" 2>&1; then
-		tail -n 20 "$log" >&2
+	if ! "$@" >"$log" 2>&1; then
+		tail -n 60 "$log" >&2
 		rm -f "$log"
-		setup_fail "could not install: ${missing[*]}"
+		setup_fail "$what failed"
 		return
 	fi
+	! grep "warning:" "$log" >&2 # as an exit status it would say the opposite
 	rm -f "$log"
 }
 
-# setup_build DIRECTORY [MESON OPTION...]: configures (again, if there are options) and builds; quiet unless it fails.
-setup_build() {
-	local dir=$1 log again=()
+# setup_configure DIRECTORY [MESON OPTION...]: once, and again whenever there are options.
+setup_configure() {
+	local dir=$1 again=()
 	shift
-	log=$(mktemp)
-	[ ! -e "$dir/build.ninja" ] || again=(--reconfigure)
-	if ! { { [ -n "${again[*]}" ] && [ $# = 0 ]; } || meson setup "${again[@]}" "$dir" "$setup_root" "$@"; } >"$log" 2>&1 ||
-		! ninja -C "$dir" >>"$log" 2>&1; then
-		tail -n 60 "$log" >&2
-		rm -f "$log"
-		setup_fail "the build in $dir failed"
-		return
+	if [ -e "$dir/build.ninja" ]; then
+		[ $# != 0 ] || return 0
+		again=(--reconfigure)
 	fi
-	! grep -E 'warning:' "$log" >&2
-	rm -f "$log"
+	setup_quietly "configuring $dir" meson setup "${again[@]}" "$dir" "$setup_root" "$@"
+}
+
+# setup_build DIRECTORY [MESON OPTION...]: configures and builds everything.
+setup_build() {
+	setup_configure "$@" && setup_quietly "the build in $1" ninja -C "$1"
 }
 
 # setup_kernel: prints the directory of an unpacked Debian cloud kernel package; downloads it when the cache has none.

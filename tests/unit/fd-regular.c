@@ -344,7 +344,7 @@ static void mapped_file_must_be_the_same(void **state)
 /* Everything of a file, and writes it as another. */
 static void copy_file(const char *from, const char *to, size_t change_at)
 {
-	static char data[1 << 22];
+	static char data[1 << 26]; /* sanitizers make large programs */
 	int in = open(from, O_RDONLY), out = open(to, O_WRONLY | O_CREAT | O_TRUNC, 0755);
 	ssize_t n = read(in, data, sizeof(data));
 
