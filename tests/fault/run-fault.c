@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* Makes checkpoint and restart fail, die or hang at each of their fault points, one after the other with the same target, and sees to it that the
- * target runs on unchanged and nothing is left behind. At the end the same target must still be good for an ordinary checkpoint and restart.
+/* Makes checkpoint and restart fail, die or hang at each of their fault points, one after the other with the same target, and
+ * sees to it that the target runs on unchanged and nothing is left behind. At the end the same target must still be good for an
+ * ordinary checkpoint and restart.
  *
  * The fault points are those that report_fault() names in the sources; one that is never reached is a failure as well. */
 #include "driver.h"
@@ -21,22 +22,23 @@
 #define REPEATS 120
 
 static const char *const checkpoint_points[] = {
-	"checkpoint.check", "checkpoint.freeze", "checkpoint.collect", "checkpoint.snapshot", "checkpoint.thaw", "checkpoint.write",
-	"checkpoint.commit", "image.create", "image.write", "image.fsync", "image.rename", NULL,
+	"checkpoint.check", "checkpoint.freeze", "checkpoint.collect", "checkpoint.snapshot",
+	"checkpoint.thaw",  "checkpoint.write",  "checkpoint.commit",  "image.create",
+	"image.write",      "image.fsync",       "image.rename",       NULL,
 };
 
 static const char *const restart_points[] = {
-	"restart.open", "restart.plan", "restart.prepare", "restart.processes", "restart.stage1", "restart.memory", "restart.threads",
-	"restart.release", "restart.commit", NULL,
+	"restart.open",   "restart.plan",    "restart.prepare", "restart.processes", "restart.stage1",
+	"restart.memory", "restart.threads", "restart.release", "restart.commit",    NULL,
 };
 
 /* How a fault point is armed, and what follows. */
 enum mode {
-	FAIL,	     /* the point answers with an error number */
-	KILL,	     /* the process that comes by is killed */
-	HANG_ONE,    /* it hangs, and is killed from outside; the command sees to the rest */
-	HANG_BOTH,   /* it hangs, and all processes of the command are killed at once */
-	REPEAT,      /* no fault: many ordinary checkpoints, one after the other, for what happens once in a hundred times */
+	FAIL,      /* the point answers with an error number */
+	KILL,      /* the process that comes by is killed */
+	HANG_ONE,  /* it hangs, and is killed from outside; the command sees to the rest */
+	HANG_BOTH, /* it hangs, and all processes of the command are killed at once */
+	REPEAT,    /* no fault: many ordinary checkpoints, one after the other, for what happens once in a hundred times */
 };
 
 static const char *const mode_names[] = { "fail", "kill", "hang-one", "hang-both", "repeat" };
@@ -61,9 +63,10 @@ static void list(const char *path, char *out)
 		const char *name = names[i]->d_name;
 
 		snprintf(full, sizeof(full), "%s/%s", path, name);
-		if (strcmp(name, ".") && strcmp(name, "..") && strncmp(name, "out.", 4) && strcmp(name, "state") && strcmp(name, "pid") &&
-		    strcmp(name, "stasis") && lstat(full, &st) == 0)
-			used += snprintf(out + used, LISTING - used, "%s (%o, %ld) ", name, st.st_mode, S_ISREG(st.st_mode) ? (long)st.st_size : 0);
+		if (strcmp(name, ".") && strcmp(name, "..") && strncmp(name, "out.", 4) && strcmp(name, "state") &&
+		    strcmp(name, "pid") && strcmp(name, "stasis") && lstat(full, &st) == 0)
+			used += snprintf(out + used, LISTING - used, "%s (%o, %ld) ", name, st.st_mode,
+			                 S_ISREG(st.st_mode) ? (long)st.st_size : 0);
 		free(names[i]);
 	}
 	free(names);
@@ -92,8 +95,8 @@ static bool is_pausing(pid_t pid)
 	return call == SYS_pause;
 }
 
-/* The process of the command that hangs at the fault point: it, a child of it, or a child of such. A new process that waits for its
- * controller pauses as well, and is deeper down than that. */
+/* The process of the command that hangs at the fault point: it, a child of it, or a child of such. A new process that waits for
+ * its controller pauses as well, and is deeper down than that. */
 static pid_t hanging(pid_t front)
 {
 	pid_t level[16] = { front }, next[16];
@@ -127,7 +130,8 @@ static void run_armed(struct fault *f, const char *const *args, const char *poin
 		for (int i = 0; i < 50 && !hung; i++) {
 			status = driver_wait(front, 400);
 			if (status != -1)
-				driver_fail(&f->d, "%s: the fault point is not reached, or does not hang (wait status %x)", point, status);
+				driver_fail(&f->d, "%s: the fault point is not reached, or does not hang (wait status %x)",
+				            point, status);
 			hung = hanging(front);
 		}
 		n = driver_children(front, children, 8);
@@ -142,7 +146,8 @@ static void run_armed(struct fault *f, const char *const *args, const char *poin
 		}
 		status = driver_wait(front, 20000);
 		if (status == -1)
-			driver_fail(&f->d, "%s: pid %d, which hung, was killed, and stasis %s (pid %d) does not end", point, hung, args[0], front);
+			driver_fail(&f->d, "%s: pid %d, which hung, was killed, and stasis %s (pid %d) does not end", point,
+			            hung, args[0], front);
 	}
 	unsetenv("STASIS_FAULT");
 	if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
@@ -209,7 +214,10 @@ static void try_restart(struct fault *f, const char *point, enum mode mode)
 	list(f->d.scratch, before);
 	unlink(pidfile);
 	/* In the foreground where it hangs, so that the processes of the command are below us. */
-	run_armed(f, (const char *[]){ "restart", f->good, "--pidfile", pidfile, mode == FAIL || mode == KILL ? "--detach" : NULL, NULL }, point, mode);
+	run_armed(f,
+	          (const char *[]){ "restart", f->good, "--pidfile", pidfile, mode == FAIL || mode == KILL ? "--detach" : NULL,
+	                            NULL },
+	          point, mode);
 	driver_alone(&f->d);
 	driver_look(&f->d);
 	if (f->d.turns != turns)
@@ -233,13 +241,16 @@ static void finish(struct fault *f)
 
 static void usage(void)
 {
-	fprintf(stderr, "usage: run-fault --stasis PATH --mode fail|kill|hang-one|hang-both|repeat [--stop] checkpoint|restart WITNESS\n");
+	fprintf(stderr, "usage: run-fault --stasis PATH --mode fail|kill|hang-one|hang-both|repeat [--stop] checkpoint|restart "
+	                "WITNESS\n");
 	exit(2);
 }
 
 int main(int argc, char **argv)
 {
-	static const struct option options[] = { { "stasis", 1, 0, 's' }, { "mode", 1, 0, 'm' }, { "stop", 0, 0, 'k' }, { "keep", 0, 0, 'K' }, {} };
+	static const struct option options[] = {
+		{ "stasis", 1, 0, 's' }, { "mode", 1, 0, 'm' }, { "stop", 0, 0, 'k' }, { "keep", 0, 0, 'K' }, {}
+	};
 	static char start[LISTING], before[LISTING], after[LISTING];
 	struct fault f = { 0 };
 	const char *stasis = NULL;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* A target that notices whatever a checkpoint that failed, was killed or hung could leave behind in it: EINTR, a mapping, changed program text, a
- * descriptor, a thread, a child, a changed signal action, mask or pending signal, a clock or timer that stopped. It shares target.h with the target programs. */
+/* A target that notices whatever a checkpoint that failed, was killed or hung could leave behind in it: EINTR, a mapping,
+ * changed program text, a descriptor, a thread, a child, a changed signal action, mask or pending signal, a clock or timer that
+ * stopped. It shares target.h with the target programs. */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -140,7 +141,8 @@ static void check_same(const struct picture *was, const struct picture *is)
 	target_check(strcmp(was->fds, is->fds) == 0, "descriptors were %s are %s", was->fds, is->fds);
 	target_check(strcmp(was->tasks, is->tasks) == 0, "threads were %s are %s", was->tasks, is->tasks);
 	for (int i = 0; i < 6; i++)
-		target_check(was->status[i] == is->status[i], "status line %d was %lx is %lx", i, was->status[i], is->status[i]);
+		target_check(was->status[i] == is->status[i], "status line %d was %lx is %lx", i, was->status[i],
+		             is->status[i]);
 	target_check(memcmp(was->actions, is->actions, sizeof(was->actions)) == 0, "a signal action changed");
 	target_check(waitpid(-1, NULL, WNOHANG | __WALL) == -1 && errno == ECHILD, "there is a child");
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* Threads wait in accept() on a unix, an abstract unix and a TCP socket. After the restart the sockets are bound to the same names, the
- * options are kept, and clients that come then are served. */
+/* Threads wait in accept() on a unix, an abstract unix and a TCP socket. After the restart the sockets are bound to the same
+ * names, the options are kept, and clients that come then are served. */
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -91,6 +91,7 @@ int main(int argc, char **argv)
 	for (int i = 0; i < 3; i++)
 		pthread_join(threads[i], NULL);
 	target_check(getsockopt(fds[2], SOL_SOCKET, SO_REUSEADDR, &value, &n) == 0 && value, "SO_REUSEADDR is lost");
-	target_check(stat(target_path("socket"), &st) == 0 && (st.st_mode & 0777) == 0620, "mode of the socket is %o", st.st_mode & 0777);
+	target_check(stat(target_path("socket"), &st) == 0 && (st.st_mode & 0777) == 0620, "mode of the socket is %o",
+	             st.st_mode & 0777);
 	target_done();
 }

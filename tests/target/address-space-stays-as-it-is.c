@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* The program's whole list of mappings is the same after a checkpoint and after a restart: nothing of the engine's own is left, nothing is
- * missing, moved, or has another protection, file or offset. Inode numbers may change, and anonymous shared memory may be called by another name. */
+/* The program's whole list of mappings is the same after a checkpoint and after a restart: nothing of the engine's own is left,
+ * nothing is missing, moved, or has another protection, file or offset. Inode numbers may change, and anonymous shared memory
+ * may be called by another name. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* One thread waits for a lock that another open file of the same process holds. After the restart it waits still, and gets the lock when it is
- * given up at the end. */
+/* One thread waits for a lock that another open file of the same process holds. After the restart it waits still, and gets the
+ * lock when it is given up at the end. */
 #include <fcntl.h>
 #include <sys/file.h>
 #include <unistd.h>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* Threads block in read() of a pipe, an eventfd and a socket pair, in recvmsg(), and in write() to a full pipe. They see nothing of the
- * checkpoint, and at the end each gets exactly the data that is sent then. */
+/* Threads block in read() of a pipe, an eventfd and a socket pair, in recvmsg(), and in write() to a full pipe. They see
+ * nothing of the checkpoint, and at the end each gets exactly the data that is sent then. */
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -56,7 +56,8 @@ static void release(void)
 	int left = fcntl(full[1], F_GETPIPE_SZ) + sizeof(block);
 
 	released = true;
-	target_check(write(to_read[1], "hello", 5) == 5 && write(pair[1], "hello", 5) == 5 && write(gram[1], "hello", 5) == 5, "%m");
+	target_check(write(to_read[1], "hello", 5) == 5 && write(pair[1], "hello", 5) == 5 && write(gram[1], "hello", 5) == 5,
+	             "%m");
 	eventfd_write(evfd, 3);
 	for (int n; left > 0; left -= n) {
 		n = read(full[0], back, sizeof(back));

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* A thread that only computes, with all its state in registers and on its stack, goes on as if nothing had been. Its result is compared
- * with the same computation done again. */
+/* A thread that only computes, with all its state in registers and on its stack, goes on as if nothing had been. Its result is
+ * compared with the same computation done again. */
 #include "target.h"
 
 #define BLOCK 200000

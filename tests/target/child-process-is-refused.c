@@ -27,6 +27,7 @@ int main(int argc, char **argv)
 	while (target_turn())
 		target_check(waitpid(child, &status, WNOHANG | WUNTRACED) == 0, "the child ended or stopped: %x", status);
 	kill(child, SIGTERM);
-	target_check(waitpid(child, &status, 0) == child && WIFSIGNALED(status) && WTERMSIG(status) == SIGTERM, "status %x", status);
+	target_check(waitpid(child, &status, 0) == child && WIFSIGNALED(status) && WTERMSIG(status) == SIGTERM, "status %x",
+	             status);
 	target_done();
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* Two threads read the clocks without pause, through the vdso and by system call, while the process is away for three seconds. The monotonic and
- * boot-time clocks never go back and never jump; the real-time clock is the host's. */
+/* Two threads read the clocks without pause, through the vdso and by system call, while the process is away for three seconds.
+ * The monotonic and boot-time clocks never go back and never jump; the real-time clock is the host's. */
 #include <sys/syscall.h>
 #include <sys/time.h>
 #include <unistd.h>
@@ -39,7 +39,8 @@ static void *reader(void *arg)
 				continue;
 			kernel = by_system_call(clocks[i]);
 			step = kernel - now;
-			target_check(step >= 0 && step < JUMP_MS * TARGET_MS, "clock %d: vdso and kernel differ by %ld ns", clocks[i], step);
+			target_check(step >= 0 && step < JUMP_MS * TARGET_MS, "clock %d: vdso and kernel differ by %ld ns",
+			             clocks[i], step);
 			last[i] = kernel;
 		}
 	return NULL;
@@ -62,7 +63,8 @@ int main(int argc, char **argv)
 		target_check(now >= last, "the time of day goes back by %ld us", last - now);
 		last = now;
 		other = by_system_call(CLOCK_REALTIME) / 1000;
-		target_check(other >= now && other - now < JUMP_MS * 1000, "time of day: vdso and kernel differ by %ld us", other - now);
+		target_check(other >= now && other - now < JUMP_MS * 1000, "time of day: vdso and kernel differ by %ld us",
+		             other - now);
 	}
 	stop = true;
 	for (int i = 0; i < 2; i++)

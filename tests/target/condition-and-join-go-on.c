@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* Threads wait in the pthread ways: condition variable with and without time limit, semaphore, barrier, read lock, join. All of them must
- * go on waiting, and all be let go at the end. */
+/* Threads wait in the pthread ways: condition variable with and without time limit, semaphore, barrier, read lock, join. All of
+ * them must go on waiting, and all be let go at the end. */
 #include <errno.h>
 #include <semaphore.h>
 #include <unistd.h>

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* Connections whose other end is outside the process cannot come along. A thread that waits in one must see an end or a reset after the
- * restart, as it would when the peer goes away, while the listening socket beside it accepts new ones: so do QMP, VNC and gdb servers. */
+/* Connections whose other end is outside the process cannot come along. A thread that waits in one must see an end or a reset
+ * after the restart, as it would when the peer goes away, while the listening socket beside it accepts new ones: so do QMP, VNC
+ * and gdb servers. */
 #include <errno.h>
 #include <poll.h>
 #include <stdio.h>

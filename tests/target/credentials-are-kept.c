@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* A program that root started and that changed its ids, groups, capabilities (five sets), securebits and dumpability keeps all of them, though it is not
- * root any more. Needs root. */
+/* A program that root started and that changed its ids, groups, capabilities (five sets), securebits and dumpability keeps all
+ * of them, though it is not root any more. Needs root. */
 #include <linux/capability.h>
 #include <linux/securebits.h>
 #include <grp.h>
@@ -12,8 +12,7 @@
 
 #include "target.h"
 
-static const char *const fields[] = { "Uid",	"Gid",	  "Groups", "CapInh",	 "CapPrm",
-				      "CapEff", "CapBnd", "CapAmb", "NoNewPrivs" };
+static const char *const fields[] = { "Uid", "Gid", "Groups", "CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb", "NoNewPrivs" };
 #define FIELDS (int)(sizeof(fields) / sizeof(*fields))
 
 static void limit_capabilities(void)
@@ -55,7 +54,8 @@ int main(int argc, char **argv)
 
 			target_check(strcmp(before[i], now) == 0, "%s was %s, is %s", fields[i], before[i], now);
 		}
-		target_check(prctl(PR_GET_SECUREBITS) == securebits, "securebits were %x, are %x", securebits, prctl(PR_GET_SECUREBITS));
+		target_check(prctl(PR_GET_SECUREBITS) == securebits, "securebits were %x, are %x", securebits,
+		             prctl(PR_GET_SECUREBITS));
 		target_check(prctl(PR_GET_DUMPABLE) == dumpable, "dumpable was %d, is %d", dumpable, prctl(PR_GET_DUMPABLE));
 	}
 	target_done();

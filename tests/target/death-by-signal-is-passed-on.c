@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* A restart in the foreground ends as the program does, here by a signal: the caller sees the same wait status as if it had run the program itself. */
+/* A restart in the foreground ends as the program does, here by a signal: the caller sees the same wait status as if it had run
+ * the program itself. */
 #include <signal.h>
 
 #include "target.h"

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* Files without a name (deleted, deleted and mapped only, O_TMPFILE) keep contents, offset and the identity between descriptor and mapping;
- * they do not come back into their directory, and another file under the old name is left alone. */
+/* Files without a name (deleted, deleted and mapped only, O_TMPFILE) keep contents, offset and the identity between descriptor
+ * and mapping; they do not come back into their directory, and another file under the old name is left alone. */
 #include <dirent.h>
 #include <fcntl.h>
 #include <string.h>
@@ -50,7 +50,8 @@ int main(int argc, char **argv)
 		target_check(pwrite(gone, &n, sizeof(n), 0) == sizeof(n), "%m");
 	}
 	target_check(lseek(gone, 0, SEEK_CUR) == 1234, "offset %ld", lseek(gone, 0, SEEK_CUR));
-	target_check(pread(gone, back, SIZE, 0) == SIZE && *(int *)back == n && memcmp(back + 4, data + 4, SIZE - 4) == 0, "contents");
+	target_check(pread(gone, back, SIZE, 0) == SIZE && *(int *)back == n && memcmp(back + 4, data + 4, SIZE - 4) == 0,
+	             "contents");
 	target_check(fstat(gone, &st) == 0 && st.st_nlink == 0, "%d links", (int)st.st_nlink);
 	target_check(pread(nameless, back, SIZE, 0) == SIZE && memcmp(back, data, SIZE) == 0, "contents of the nameless file");
 	target_check(shared[8192] == (char)n && memcmp(shared, data, 8192) == 0, "contents of the shared mapping");

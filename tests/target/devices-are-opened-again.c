@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* The harmless character devices (null, zero, full, random, urandom) work after the restart as before, as descriptors and, for zero, as a
- * mapping. */
+/* The harmless character devices (null, zero, full, random, urandom) work after the restart as before, as descriptors and, for
+ * zero, as a mapping. */
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>

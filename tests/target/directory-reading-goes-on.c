@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* A directory of 400 entries is read half way through before the checkpoint and goes on afterwards: every entry is seen exactly once. */
+/* A directory of 400 entries is read half way through before the checkpoint and goes on afterwards: every entry is seen exactly
+ * once. */
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>

@@ -152,7 +152,8 @@ static void show_file(struct driver *d, const char *name, size_t tail)
 	if (strlen(text) > tail)
 		p = text + strlen(text) - tail;
 	if (*p)
-		fprintf(stderr, "---- %s%s\n%s%s", name, p == text ? "" : " (its end)", p, p[strlen(p) - 1] == '\n' ? "" : "\n");
+		fprintf(stderr, "---- %s%s\n%s%s", name, p == text ? "" : " (its end)", p,
+		        p[strlen(p) - 1] == '\n' ? "" : "\n");
 	free(text);
 }
 
@@ -328,8 +329,8 @@ static void parse_ready(struct driver *d, char *line)
 		else if (strcmp(word, "no-rewind") == 0)
 			d->rewind = false;
 		else if (i > 2 && sscanf(word, "off=%d", &d->off_ms) != 1 && sscanf(word, "wake=%d", &d->wake) != 1 &&
-			 sscanf(word, "image-max=%ld", &d->image_max) != 1 && sscanf(word, "exit=%d", &d->want_exit) != 1 &&
-			 sscanf(word, "killed=%d", &d->want_signal) != 1 && !add_refused(d, word))
+		         sscanf(word, "image-max=%ld", &d->image_max) != 1 && sscanf(word, "exit=%d", &d->want_exit) != 1 &&
+		         sscanf(word, "killed=%d", &d->want_signal) != 1 && !add_refused(d, word))
 			driver_fail(d, "the target gives an option that is not known: %s", word);
 	}
 	d->ready = true;
@@ -355,7 +356,7 @@ static void check_turn(struct driver *d, const char *line, uint64_t last, bool *
 	if (counter != last + 1) {
 		if (*gone_back || counter < d->again_lo || counter > d->again_hi)
 			driver_fail(d, "turn %lu comes after turn %lu (allowed to go back once to %lu..%lu)", counter, last,
-				    d->again_lo, d->again_hi);
+			            d->again_lo, d->again_hi);
 		*gone_back = true;
 	}
 	*ret = counter;
@@ -569,7 +570,8 @@ void driver_done(struct driver *d)
 		if (d->pid && !d->done && !there)
 			driver_fail(d, "the target ended without a verdict");
 		if (driver_now_ms() > limit)
-			driver_fail(d, "the target was asked to finish and does not (state %c)", d->pid ? driver_state(d) : '?');
+			driver_fail(d, "the target was asked to finish and does not (state %c)",
+			            d->pid ? driver_state(d) : '?');
 	}
 }
 

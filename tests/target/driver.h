@@ -13,15 +13,15 @@
 
 /* One test: a target program, its scratch directory and what its state file has told so far. */
 struct driver {
-	const char *stasis;       /* path of the stasis command; NULL = none, only wait instead */
+	const char *stasis;         /* path of the stasis command; NULL = none, only wait instead */
 	char scratch[PATH_MAX / 2]; /* "" = not made yet */
-	bool keep;                /* leave the scratch directory behind */
-	int n_runs;               /* stasis commands run; each has its output in SCRATCH/out.N */
+	bool keep;                  /* leave the scratch directory behind */
+	int n_runs;                 /* stasis commands run; each has its output in SCRATCH/out.N */
 	char last_output[PATH_MAX];
 
-	pid_t child;  /* gen 0 started by us, or a foreground restart; 0 = none */
-	pid_t pid;    /* the target's first process as we see it; 0 = none */
-	int pidfd;    /* of it; -1 = none */
+	pid_t child; /* gen 0 started by us, or a foreground restart; 0 = none */
+	pid_t pid;   /* the target's first process as we see it; 0 = none */
+	int pidfd;   /* of it; -1 = none */
 
 	/* from the ready line */
 	bool ready, quiet, stopped, rewind, skipped;
@@ -32,10 +32,10 @@ struct driver {
 	char refused[4][64]; /* words that must be in the refusal; "" = none */
 
 	/* from the turns */
-	uint64_t turns;         /* the counter of the last one */
+	uint64_t turns;              /* the counter of the last one */
 	uint64_t again_lo, again_hi; /* after going back: one line may repeat a counter of this range */
 	bool done;
-	char verdict[1200];     /* the fail or skip line */
+	char verdict[1200]; /* the fail or skip line */
 };
 
 /* Never return on failure: driver_fail() shows what there is to see, ends everything and exits. */

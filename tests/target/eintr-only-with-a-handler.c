@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* Threads block in read() while signals with and without SA_RESTART rain on them. The first must never see EINTR; the second must see it
- * only when a handler has run, so that an interruption by a checkpoint would be found out. */
+/* Threads block in read() while signals with and without SA_RESTART rain on them. The first must never see EINTR; the second
+ * must see it only when a handler has run, so that an interruption by a checkpoint would be found out. */
 #include <errno.h>
 #include <signal.h>
 #include <sys/syscall.h>
@@ -32,7 +32,8 @@ static void *reader(void *arg)
 		if (r < 0) {
 			target_check(errno == EINTR, "reader %d: %m", i);
 			target_check(i == 1, "SA_RESTART and yet EINTR");
-			/* The handler may have run before read() began; then two are needed. What must not be is none at all. */
+			/* The handler may have run before read() began; then two are needed. What must not be is none at all.
+			 */
 			target_check(handled[i] > before, "EINTR and no handler has run");
 		}
 	} while (r < 0);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* Edge-triggered and one-shot entries, and an epoll set inside another, keep their mode. A one-shot entry that has fired stays off until it is
- * armed again; an edge may be reported once more after a restart, but not again and again. */
+/* Edge-triggered and one-shot entries, and an epoll set inside another, keep their mode. A one-shot entry that has fired stays
+ * off until it is armed again; an edge may be reported once more after a restart, but not again and again. */
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -51,6 +51,8 @@ int main(int argc, char **argv)
 	eventfd_write(edge, 1);
 	target_check(wait_any(edge_set) == edge && wait_any(edge_set) == -1, "a new edge must be reported once");
 	ev = (struct epoll_event){ .events = EPOLLIN | EPOLLONESHOT, .data.fd = shot };
-	target_check(epoll_ctl(shot_set, EPOLL_CTL_MOD, shot, &ev) == 0 && wait_any(shot_set) == shot && wait_any(shot_set) == -1, "armed again");
+	target_check(epoll_ctl(shot_set, EPOLL_CTL_MOD, shot, &ev) == 0 && wait_any(shot_set) == shot &&
+	                     wait_any(shot_set) == -1,
+	             "armed again");
 	target_done();
 }

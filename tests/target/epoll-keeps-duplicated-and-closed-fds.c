@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* An epoll set holds descriptors by number and by open file: one closed while a duplicate keeps it alive, one whose number was given to
- * another file meanwhile, one added under two numbers. Each must go on delivering its own data word. */
+/* An epoll set holds descriptors by number and by open file: one closed while a duplicate keeps it alive, one whose number was
+ * given to another file meanwhile, one added under two numbers. Each must go on delivering its own data word. */
 #include <errno.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -30,8 +30,8 @@ static void expect(int fd, uint64_t a, uint64_t b)
 	n = epoll_wait(epfd, ev, SETS + 1, 0);
 	target_check(n == want, "fd %d: %d events, expected %d", fd, n, want);
 	for (int i = 0; i < n; i++)
-		target_check((ev[i].data.u64 == a || ev[i].data.u64 == b) && ev[i].events == EPOLLIN, "fd %d: data %lx events %x", fd,
-			     ev[i].data.u64, ev[i].events);
+		target_check((ev[i].data.u64 == a || ev[i].data.u64 == b) && ev[i].events == EPOLLIN,
+		             "fd %d: data %lx events %x", fd, ev[i].data.u64, ev[i].events);
 	target_check(read(fd, &v, 8) == 8 && v == 1, "fd %d", fd);
 	target_check(epoll_wait(epfd, ev, SETS, 0) == 0, "still ready");
 }
@@ -65,6 +65,7 @@ int main(int argc, char **argv)
 	target_check(epoll_ctl(epfd, EPOLL_CTL_DEL, reuser, NULL) == 0, "%m");
 	expect(reuser, 0, 0);
 	expect(other, 0xcccc000000000003, 0);
-	target_check(epoll_ctl(epfd, EPOLL_CTL_DEL, kept, NULL) == -1 && errno == ENOENT, "the entry was added again under another number");
+	target_check(epoll_ctl(epfd, EPOLL_CTL_DEL, kept, NULL) == -1 && errno == ENOENT,
+	             "the entry was added again under another number");
 	target_done();
 }

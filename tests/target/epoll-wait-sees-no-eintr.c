@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* Threads wait in epoll_wait(), epoll_pwait() and epoll_pwait2() without a time limit. The kernel does not restart these calls by itself, so
- * it takes care to keep EINTR away from the caller, at restart and also when the target merely goes on after a checkpoint. */
+/* Threads wait in epoll_wait(), epoll_pwait() and epoll_pwait2() without a time limit. The kernel does not restart these calls
+ * by itself, so it takes care to keep EINTR away from the caller, at restart and also when the target merely goes on after a
+ * checkpoint. */
 #include <errno.h>
 #include <signal.h>
 #include <sys/epoll.h>
@@ -36,7 +37,8 @@ static void *waiter(void *arg)
 	} while (i == 3 && r == 0);
 	target_check(r == 1, "waiter %d: returned %d, errno %d (EINTR is %d)", i, r, errno, EINTR);
 	target_check(released, "waiter %d: an event with nothing having happened", i);
-	target_check(ev.data.u64 == 0x1122334455667788 && ev.events == EPOLLIN, "waiter %d: data %lx events %x", i, ev.data.u64, ev.events);
+	target_check(ev.data.u64 == 0x1122334455667788 && ev.events == EPOLLIN, "waiter %d: data %lx events %x", i, ev.data.u64,
+	             ev.events);
 	pthread_sigmask(SIG_BLOCK, NULL, &now);
 	target_check(!sigismember(&now, SIGUSR2), "waiter %d: mask was not put back", i);
 	return NULL;

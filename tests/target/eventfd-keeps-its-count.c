@@ -35,7 +35,8 @@ int main(int argc, char **argv)
 		one = 1;
 		target_check(write(full, &one, 8) == -1 && errno == EAGAIN, "the full one is not full");
 	}
-	target_check(fcntl(plain, F_GETFD) == FD_CLOEXEC && fcntl(shared, F_GETFD) == 0 && fcntl(semaphore, F_GETFD) == 0, "close-on-exec");
+	target_check(fcntl(plain, F_GETFD) == FD_CLOEXEC && fcntl(shared, F_GETFD) == 0 && fcntl(semaphore, F_GETFD) == 0,
+	             "close-on-exec");
 	target_check(!(fcntl(plain, F_GETFL) & O_NONBLOCK) && fcntl(empty, F_GETFL) & O_NONBLOCK, "flags");
 	target_check(take(shared) == 12345 + turns, "the count, read through the duplicate, is wrong after %lu turns", turns);
 	for (int i = 0; i < 3; i++)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* The program's own file has been deleted while it runs and another one put in its place, as a package upgrade does. Its code, used and not yet used, and
- * the contents behind /proc/self/exe must be the old ones. */
+/* The program's own file has been deleted while it runs and another one put in its place, as a package upgrade does. Its code,
+ * used and not yet used, and the contents behind /proc/self/exe must be the old ones. */
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>

@@ -29,13 +29,16 @@ int main(int argc, char **argv)
 	while (target_turn())
 		;
 	for (int i = 0; i < 2; i++) {
-		target_check(fcntl(rd[i], F_GETFL) & O_NONBLOCK && !(fcntl(wr[i], F_GETFL) & O_NONBLOCK), "flags of %s", path[i]);
-		target_check(read(rd[i], buf, sizeof(buf)) == 11 && memcmp(buf, "data inside", 11) == 0, "contents of %s", path[i]);
+		target_check(fcntl(rd[i], F_GETFL) & O_NONBLOCK && !(fcntl(wr[i], F_GETFL) & O_NONBLOCK), "flags of %s",
+		             path[i]);
+		target_check(read(rd[i], buf, sizeof(buf)) == 11 && memcmp(buf, "data inside", 11) == 0, "contents of %s",
+		             path[i]);
 		target_check(write(wr[i], "more", 4) == 4 && read(rd[i], buf, sizeof(buf)) == 4, "%s: %m", path[i]);
 		close(wr[i]);
 		target_check(read(rd[i], buf, sizeof(buf)) == 0, "%s does not end", path[i]);
 	}
-	target_check(fstat(rd[0], &a) == 0 && stat(path[0], &b) == 0 && a.st_ino == b.st_ino, "not the FIFO of that path any more");
+	target_check(fstat(rd[0], &a) == 0 && stat(path[0], &b) == 0 && a.st_ino == b.st_ino,
+	             "not the FIFO of that path any more");
 	target_check(access(path[1], F_OK) == -1, "the removed FIFO is back");
 	target_done();
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* The first thread has called pthread_exit() and is a zombie while another thread goes on. Such a process must either be restored so or
- * be refused in words; the zombie shows in /proc as state Z. */
+/* The first thread has called pthread_exit() and is a zombie while another thread goes on. Such a process must either be
+ * restored so or be refused in words; the zombie shows in /proc as state Z. */
 #include <string.h>
 
 #include "target.h"
@@ -13,7 +13,7 @@ static void *other(void *arg)
 	target_ready();
 	while (target_turn())
 		target_check(strncmp(target_field(target_slurp("/proc/self/status"), "State"), "Z", 1) == 0,
-			     "the first thread lives again");
+		             "the first thread lives again");
 	target_done();
 }
 

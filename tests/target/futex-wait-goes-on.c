@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* Threads wait on futexes without a time limit, in the three ways there are (wait, wait with a bit set, requeued from a condition). They see
- * neither EINTR nor a spurious wake-up, and the wake-up at the end reaches all of them. */
+/* Threads wait on futexes without a time limit, in the three ways there are (wait, wait with a bit set, requeued from a
+ * condition). They see neither EINTR nor a spurious wake-up, and the wake-up at the end reaches all of them. */
 #include <errno.h>
 #include <linux/futex.h>
 #include <sys/syscall.h>

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* Threads wait on a futex with a time limit: relative, absolute on the monotonic clock, absolute on the real-time clock. Each must see
- * ETIMEDOUT, never too early and not much too late; a relative wait may begin anew at a checkpoint, as its rest cannot be known. */
+/* Threads wait on a futex with a time limit: relative, absolute on the monotonic clock, absolute on the real-time clock. Each
+ * must see ETIMEDOUT, never too early and not much too late; a relative wait may begin anew at a checkpoint, as its rest cannot
+ * be known. */
 #include <errno.h>
 #include <linux/futex.h>
 #include <sys/syscall.h>
@@ -17,7 +18,8 @@ static volatile int waits[3];
 
 static void *waiter(void *arg)
 {
-	static const int ops[] = { FUTEX_WAIT_PRIVATE, FUTEX_WAIT_BITSET_PRIVATE, FUTEX_WAIT_BITSET_PRIVATE | FUTEX_CLOCK_REALTIME };
+	static const int ops[] = { FUTEX_WAIT_PRIVATE, FUTEX_WAIT_BITSET_PRIVATE,
+		                   FUTEX_WAIT_BITSET_PRIVATE | FUTEX_CLOCK_REALTIME };
 	int i = (intptr_t)arg;
 	clockid_t clock = i == 2 ? CLOCK_REALTIME : CLOCK_MONOTONIC;
 

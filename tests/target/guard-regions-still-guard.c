@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* Guard regions (MADV_GUARD_INSTALL) inside readable and writable memory do not show in /proc/self/maps. They still fault after the restart, the
- * pages beside them are kept, and taking a guard away gives zeros. */
+/* Guard regions (MADV_GUARD_INSTALL) inside readable and writable memory do not show in /proc/self/maps. They still fault after
+ * the restart, the pages beside them are kept, and taking a guard away gives zeros. */
 #include <setjmp.h>
 #include <signal.h>
 #include <string.h>
@@ -49,7 +49,9 @@ int main(int argc, char **argv)
 	target_fill(p, PAGES * 4096, 6);
 	if (madvise(p, 4096, MADV_GUARD_INSTALL))
 		target_skip("this kernel has no guard regions (MADV_GUARD_INSTALL, Linux 6.13)");
-	target_check(!madvise(p + 10 * 4096, 4 * 4096, MADV_GUARD_INSTALL) && !madvise(p + (PAGES - 1) * 4096, 4096, MADV_GUARD_INSTALL), "%m");
+	target_check(!madvise(p + 10 * 4096, 4 * 4096, MADV_GUARD_INSTALL) &&
+	                     !madvise(p + (PAGES - 1) * 4096, 4096, MADV_GUARD_INSTALL),
+	             "%m");
 	target_ready();
 	while (target_turn())
 		for (int i = 0; i < PAGES; i++)

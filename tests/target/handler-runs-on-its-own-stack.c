@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* The checkpoint comes while a signal handler runs on an alternate stack, inside it a second handler, and each returns only after the restart.
- * Registers, masks and the alternate stack must be what they were at each level of return. */
+/* The checkpoint comes while a signal handler runs on an alternate stack, inside it a second handler, and each returns only
+ * after the restart. Registers, masks and the alternate stack must be what they were at each level of return. */
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,8 +22,9 @@ static void check_altstack(int flags)
 	stack_t ss;
 
 	target_check(sigaltstack(NULL, &ss) == 0, "%m");
-	target_check(ss.ss_sp == stack_low && ss.ss_size == stack_size && ss.ss_flags == flags, "stack at %p, %zu bytes, flags %d; was %p, %zu, %d",
-		     ss.ss_sp, ss.ss_size, ss.ss_flags, stack_low, stack_size, flags);
+	target_check(ss.ss_sp == stack_low && ss.ss_size == stack_size && ss.ss_flags == flags,
+	             "stack at %p, %zu bytes, flags %d; was %p, %zu, %d", ss.ss_sp, ss.ss_size, ss.ss_flags, stack_low,
+	             stack_size, flags);
 }
 
 static void check_mask(bool usr1, bool usr2)
@@ -31,7 +32,8 @@ static void check_mask(bool usr1, bool usr2)
 	sigset_t now;
 
 	pthread_sigmask(SIG_BLOCK, NULL, &now);
-	target_check(sigismember(&now, SIGUSR1) == usr1 && sigismember(&now, SIGUSR2) == usr2, "mask %lx at depth %d", *(long *)&now, depth);
+	target_check(sigismember(&now, SIGUSR1) == usr1 && sigismember(&now, SIGUSR2) == usr2, "mask %lx at depth %d",
+	             *(long *)&now, depth);
 }
 
 static void on_usr2(int sig)
@@ -68,7 +70,8 @@ static void on_usr1(int sig)
 
 int main(int argc, char **argv)
 {
-	struct sigaction outer = { .sa_handler = on_usr1, .sa_flags = SA_ONSTACK }, inner = { .sa_handler = on_usr2, .sa_flags = SA_ONSTACK };
+	struct sigaction outer = { .sa_handler = on_usr1, .sa_flags = SA_ONSTACK },
+	                 inner = { .sa_handler = on_usr2, .sa_flags = SA_ONSTACK };
 	double a = 1.25, b;
 	stack_t ss = { 0 };
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* The program break is where it was and can be moved on in both directions; the heap's contents, and malloc's idea of them, are kept. */
+/* The program break is where it was and can be moved on in both directions; the heap's contents, and malloc's idea of them, are
+ * kept. */
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* A mapping of 64 GiB with a page here and there, and one of 1 TiB with none: contents are kept, the rest is zero, and the image stays small and
- * quick. */
+/* A mapping of 64 GiB with a page here and there, and one of 1 TiB with none: contents are kept, the rest is zero, and the
+ * image stays small and quick. */
 #include <sys/mman.h>
 
 #include "target.h"

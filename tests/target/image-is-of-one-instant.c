@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* A thread writes the same rising number into private, shared anonymous and memory-file pages, always in this order, without pause. In an image of one
- * instant the copies never differ by more than the one step that was under way, though the program runs on while the image is written. */
+/* A thread writes the same rising number into private, shared anonymous and memory-file pages, always in this order, without
+ * pause. In an image of one instant the copies never differ by more than the one step that was under way, though the program
+ * runs on while the image is written. */
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -45,8 +46,8 @@ int main(int argc, char **argv)
 	target_ready();
 	while (target_turn())
 		for (int word = 0; word < WORDS; word++) {
-			/* Read against the order of writing: later places are never ahead of earlier ones. A word that the writer is
-			 * far from stands still, and is the same in all three. */
+			/* Read against the order of writing: later places are never ahead of earlier ones. A word that the
+			 * writer is far from stands still, and is the same in all three. */
 			uint64_t c = at(2, word), b = at(1, word), a = at(0, word);
 
 			target_check(c <= b && b <= a, "word %d: %lu %lu %lu", word, a, b, c);
@@ -54,6 +55,7 @@ int main(int argc, char **argv)
 	stop = true;
 	pthread_join(thread, NULL);
 	for (int word = 0; word < WORDS; word++)
-		target_check(at(0, word) == at(1, word) && at(1, word) == at(2, word), "word %d: %lu %lu %lu", word, at(0, word), at(1, word), at(2, word));
+		target_check(at(0, word) == at(1, word) && at(1, word) == at(2, word), "word %d: %lu %lu %lu", word,
+		             at(0, word), at(1, word), at(2, word));
 	target_done();
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* An inotify instance keeps its watches: their numbers (with a gap), paths and masks. Events after the restart carry the right number. */
+/* An inotify instance keeps its watches: their numbers (with a gap), paths and masks. Events after the restart carry the right
+ * number. */
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -22,8 +23,9 @@ static void expect(int want_wd, uint32_t mask, const char *name)
 		return;
 	}
 	target_check(n > 0, "watch %d: no event: %m", want_wd);
-	target_check(ev->wd == want_wd && ev->mask == mask && strcmp(ev->len ? ev->name : "", name) == 0, "watch %d mask %x name %s, expected %d %x %s",
-		     ev->wd, ev->mask, ev->len ? ev->name : "", want_wd, mask, name);
+	target_check(ev->wd == want_wd && ev->mask == mask && strcmp(ev->len ? ev->name : "", name) == 0,
+	             "watch %d mask %x name %s, expected %d %x %s", ev->wd, ev->mask, ev->len ? ev->name : "", want_wd, mask,
+	             name);
 	target_check((size_t)n == sizeof(*ev) + ev->len, "more than one event");
 }
 

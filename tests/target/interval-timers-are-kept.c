@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* The three interval timers (real, virtual, prof) keep value and interval; the real one goes on firing, the two that count processor time
- * only ever go down. */
+/* The three interval timers (real, virtual, prof) keep value and interval; the real one goes on firing, the two that count
+ * processor time only ever go down. */
 #include <signal.h>
 #include <sys/time.h>
 
@@ -19,14 +19,15 @@ static int64_t left(int which, int64_t interval_us)
 	struct itimerval it;
 
 	target_check(getitimer(which, &it) == 0, "%m");
-	target_check(it.it_interval.tv_sec * 1000000 + it.it_interval.tv_usec == interval_us, "timer %d: interval %ld.%06ld", which,
-		     it.it_interval.tv_sec, it.it_interval.tv_usec);
+	target_check(it.it_interval.tv_sec * 1000000 + it.it_interval.tv_usec == interval_us, "timer %d: interval %ld.%06ld",
+	             which, it.it_interval.tv_sec, it.it_interval.tv_usec);
 	return it.it_value.tv_sec * 1000000 + it.it_value.tv_usec;
 }
 
 int main(int argc, char **argv)
 {
-	struct itimerval real = { { 0, 20000 }, { 0, 20000 } }, virtual = { { 7, 1 }, { 5000, 0 } }, prof = { { 0, 0 }, { 6000, 0 } };
+	struct itimerval real = { { 0, 20000 }, { 0, 20000 } }, virtual = { { 7, 1 }, { 5000, 0 } },
+	                 prof = { { 0, 0 }, { 6000, 0 } };
 	struct sigaction sa = { .sa_handler = on_alarm, .sa_flags = SA_RESTART };
 	int64_t before[3] = { 0, 5000000000, 6000000000 };
 	int last = 0;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* 96 MiB of memory, in part incompressible, in part zero, in part huge pages, are kept byte for byte while the program goes on changing them: at
- * any instant every block is whole, with the number that its header says. */
+/* 96 MiB of memory, in part incompressible, in part zero, in part huge pages, are kept byte for byte while the program goes on
+ * changing them: at any instant every block is whole, with the number that its header says. */
 #include <string.h>
 #include <sys/mman.h>
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* File locks of the three sorts (flock, POSIX, open file description), shared and exclusive, whole and in part, are held after the restart, by the
- * right owner. At the end a child process and a second open file try them. */
+/* File locks of the three sorts (flock, POSIX, open file description), shared and exclusive, whole and in part, are held after
+ * the restart, by the right owner. At the end a child process and a second open file try them. */
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -36,7 +36,8 @@ static void check_from_outside(bool other_process)
 	if (!other_process)
 		return;
 	target_check(lock(fd[1], F_SETLK, F_WRLCK, 12, 1) == EAGAIN, "posix: exclusive range is free");
-	target_check(lock(fd[1], F_SETLK, F_RDLCK, 1000, 1) == 0 && lock(fd[1], F_SETLK, F_WRLCK, 1 << 30, 1) == EAGAIN, "posix: shared range to the end");
+	target_check(lock(fd[1], F_SETLK, F_RDLCK, 1000, 1) == 0 && lock(fd[1], F_SETLK, F_WRLCK, 1 << 30, 1) == EAGAIN,
+	             "posix: shared range to the end");
 	target_check(lock(fd[1], F_SETLK, F_WRLCK, 25, 10) == 0, "posix: more is locked than was");
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* Five thousand mappings with contents, neighbours that differ in protection only. All are kept one by one: the kernel's list of them is the
- * same before and after. */
+/* Five thousand mappings with contents, neighbours that differ in protection only. All are kept one by one: the kernel's list
+ * of them is the same before and after. */
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -20,7 +20,8 @@ static int count(void)
 	int n = 0;
 
 	while (fgets(line, sizeof(line), f)) {
-		if (sscanf(line, "%lx-%lx %4s", &lo, &hi, prot) != 3 || lo < (unsigned long)base || hi > (unsigned long)base + MAPS * 4096)
+		if (sscanf(line, "%lx-%lx %4s", &lo, &hi, prot) != 3 || lo < (unsigned long)base ||
+		    hi > (unsigned long)base + MAPS * 4096)
 			continue;
 		target_check(hi - lo == 4096 && lo == (unsigned long)base + n * 4096, "mapping %d: %s", n, line);
 		target_check(strcmp(prot, n % 2 ? "r--p" : "rw-p") == 0, "mapping %d: %s", n, line);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* Memory files keep name, size, contents and seals; several mappings and descriptors of one go on being one, also where a mapping's
- * descriptor is closed. */
+/* Memory files keep name, size, contents and seals; several mappings and descriptors of one go on being one, also where a
+ * mapping's descriptor is closed. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -30,7 +30,9 @@ int main(int argc, char **argv)
 	private[0] = 'p';
 	fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK);
 	sealed = memfd_create("sealed", MFD_ALLOW_SEALING);
-	target_check(write(sealed, "fixed", 5) == 5 && fcntl(sealed, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL) == 0, "%m");
+	target_check(write(sealed, "fixed", 5) == 5 &&
+	                     fcntl(sealed, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL) == 0,
+	             "%m");
 	readonly = mmap(NULL, 4096, PROT_READ, MAP_SHARED, sealed, 0);
 	closed = memfd_create("closed", 0);
 	target_check(write(closed, "kept by its mapping", 20) == 20, "%m");
@@ -47,7 +49,8 @@ int main(int argc, char **argv)
 	target_check(target_filled(a + 4096, 8192, 21) && target_filled(b, 8192, 22), "contents");
 	target_check(fcntl(fd, F_GET_SEALS) == F_SEAL_SHRINK, "seals %x", fcntl(fd, F_GET_SEALS));
 	target_check(ftruncate(fd, 4096) == -1 && errno == EPERM && ftruncate(fd, 2 * SIZE) == 0, "seals are not in force");
-	target_check(fcntl(sealed, F_GET_SEALS) == (F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL), "seals %x", fcntl(sealed, F_GET_SEALS));
+	target_check(fcntl(sealed, F_GET_SEALS) == (F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL), "seals %x",
+	             fcntl(sealed, F_GET_SEALS));
 	target_check(pwrite(sealed, "x", 1, 0) == -1 && errno == EPERM && memcmp(readonly, "fixed", 6) == 0, "sealed file");
 	target_check(fstat(sealed, &st) == 0 && st.st_size == 5, "size %ld", st.st_size);
 	target_check(strcmp(kept, "kept by its mapping") == 0, "contents of the file that only a mapping keeps");

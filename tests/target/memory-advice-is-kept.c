@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* Each kind of advice given by madvise() shows as a flag of the mapping in smaps; all flags stay what they were, and the two that matter to
- * fork() are tried: a child lacks the one mapping and sees zeros in the other. */
+/* Each kind of advice given by madvise() shows as a flag of the mapping in smaps; all flags stay what they were, and the two
+ * that matter to fork() are tried: a child lacks the one mapping and sees zeros in the other. */
 #include <errno.h>
 #include <signal.h>
 #include <string.h>
@@ -12,8 +12,8 @@
 
 #define SIZE (4 << 20)
 
-static const int advice[] = { MADV_DONTFORK, MADV_WIPEONFORK, MADV_DONTDUMP, MADV_HUGEPAGE,	MADV_NOHUGEPAGE,
-			      MADV_MERGEABLE, MADV_RANDOM,     MADV_SEQUENTIAL, MADV_NORMAL, MADV_DONTFORK };
+static const int advice[] = { MADV_DONTFORK,  MADV_WIPEONFORK, MADV_DONTDUMP,   MADV_HUGEPAGE, MADV_NOHUGEPAGE,
+	                      MADV_MERGEABLE, MADV_RANDOM,     MADV_SEQUENTIAL, MADV_NORMAL,   MADV_DONTFORK };
 #define ADVICE (int)(sizeof(advice) / sizeof(*advice))
 
 static char *maps[ADVICE], flags[ADVICE][200];
@@ -37,7 +37,8 @@ int main(int argc, char **argv)
 	madvise(maps[9], SIZE, MADV_MERGEABLE);
 	for (int i = 0; i < ADVICE; i++)
 		strcpy(flags[i], target_field(target_smaps(maps[i]), "VmFlags"));
-	target_check(strstr(flags[0], "dc") && strstr(flags[1], "wf") && strstr(flags[2], "dd"), "%s / %s / %s", flags[0], flags[1], flags[2]);
+	target_check(strstr(flags[0], "dc") && strstr(flags[1], "wf") && strstr(flags[2], "dd"), "%s / %s / %s", flags[0],
+	             flags[1], flags[2]);
 	target_ready();
 	while (target_turn())
 		for (int i = 0; i < ADVICE; i++) {

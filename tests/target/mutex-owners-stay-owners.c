@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* Recursive, error-checking and priority-inheriting mutexes are held over the checkpoint, the last with a thread waiting in the kernel. They
- * know their owner by tid, so they show whether each thread still has its own. */
+/* Recursive, error-checking and priority-inheriting mutexes are held over the checkpoint, the last with a thread waiting in the
+ * kernel. They know their owner by tid, so they show whether each thread still has its own. */
 #include <errno.h>
 #include <unistd.h>
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* Threads sleep for a given time. With a place for the remainder the whole sleep must be as long as asked for, over any number of
- * checkpoints; without one it may begin anew at each restart, but must not end early or see EINTR. */
+/* Threads sleep for a given time. With a place for the remainder the whole sleep must be as long as asked for, over any number
+ * of checkpoints; without one it may begin anew at each restart, but must not end early or see EINTR. */
 #include <errno.h>
 #include <unistd.h>
 
@@ -27,7 +27,8 @@ static void *sleeper(void *arg)
 		took = (target_now(CLOCK_MONOTONIC) - begun) / TARGET_MS;
 		target_check(r == 0, "sleeper %d: error %d after %ld ms", i, r, took);
 		target_check(took >= SLEEP_MS, "sleeper %d: %ld ms instead of %d", i, took, SLEEP_MS);
-		target_check(took <= (i == 1 ? 4 : 1) * SLEEP_MS + SLACK_MS, "sleeper %d: %ld ms instead of %d", i, took, SLEEP_MS);
+		target_check(took <= (i == 1 ? 4 : 1) * SLEEP_MS + SLACK_MS, "sleeper %d: %ld ms instead of %d", i, took,
+		             SLEEP_MS);
 		sleeps[i]++;
 	}
 	return NULL;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* Descriptors of files in /proc, the process's own and the system's, lead to the same things after the restart, and are still the process's own at the next
- * checkpoint, when its pid as seen from outside is another one. */
+/* Descriptors of files in /proc, the process's own and the system's, lead to the same things after the restart, and are still
+ * the process's own at the next checkpoint, when its pid as seen from outside is another one. */
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -36,13 +36,16 @@ int main(int argc, char **argv)
 	target_check(status >= 0 && maps >= 0 && uptime >= 0 && directory >= 0 && comm >= 0, "%m");
 	target_ready();
 	while (target_turn()) {
-		target_check(atoi(target_field(again(status), "Pid")) == getpid(), "status is of pid %s", target_field(again(status), "Pid"));
+		target_check(atoi(target_field(again(status), "Pid")) == getpid(), "status is of pid %s",
+		             target_field(again(status), "Pid"));
 		target_check(atof(again(uptime)) > 1, "uptime is %s", again(uptime));
-		target_check(faccessat(directory, "0", F_OK, AT_SYMLINK_NOFOLLOW) == 0 && faccessat(directory, "200", F_OK, AT_SYMLINK_NOFOLLOW) == -1,
-			     "the directory of descriptors");
+		target_check(faccessat(directory, "0", F_OK, AT_SYMLINK_NOFOLLOW) == 0 &&
+		                     faccessat(directory, "200", F_OK, AT_SYMLINK_NOFOLLOW) == -1,
+		             "the directory of descriptors");
 		target_check(strstr(again(maps), " r-xp ") || strstr(again(maps), " r--p "), "maps: %.80s", again(maps));
 	}
 	target_check(write(comm, "renamed", 7) == 7, "%m");
-	target_check(strcmp(target_field(again(status), "Name"), "renamed") == 0, "name is %s", target_field(again(status), "Name"));
+	target_check(strcmp(target_field(again(status), "Name"), "renamed") == 0, "name is %s",
+	             target_field(again(status), "Name"));
 	target_done();
 }

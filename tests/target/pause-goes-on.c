@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* The only thread of a process waits in pause(). It must go on waiting, and only the signal that the harness sends at the end may
- * end it, through the handler. */
+/* The only thread of a process waits in pause(). It must go on waiting, and only the signal that the harness sends at the end
+ * may end it, through the handler. */
 #include <errno.h>
 #include <signal.h>
 #include <unistd.h>

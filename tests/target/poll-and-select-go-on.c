@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* Threads wait in poll() and select(), with a time limit that ends again and again, and without one until a descriptor becomes ready. None
- * sees EINTR; limits are kept, a relative one may begin anew at a checkpoint. */
+/* Threads wait in poll() and select(), with a time limit that ends again and again, and without one until a descriptor becomes
+ * ready. None sees EINTR; limits are kept, a relative one may begin anew at a checkpoint. */
 #include <errno.h>
 #include <poll.h>
 #include <sys/select.h>

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* A fast timer's signal is blocked, so that one is pending and the kernel counts overruns, which cannot be read from outside before they are delivered. After
- * the restart the signal is still pending, with its timer and value; no expiration is told twice, and the timer goes on. */
+/* A fast timer's signal is blocked, so that one is pending and the kernel counts overruns, which cannot be read from outside
+ * before they are delivered. After the restart the signal is still pending, with its timer and value; no expiration is told
+ * twice, and the timer goes on. */
 #include <signal.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -18,8 +19,8 @@ static int take(void)
 	siginfo_t info = { 0 };
 
 	target_check(sigtimedwait(&set, &info, &second) == SIGRTMIN, "no signal comes: %m");
-	target_check(info.si_code == SI_TIMER && info.si_value.sival_int == 5 && info.si_timerid == id, "code %d value %d id %d, created as %d",
-		     info.si_code, info.si_value.sival_int, info.si_timerid, id);
+	target_check(info.si_code == SI_TIMER && info.si_value.sival_int == 5 && info.si_timerid == id,
+	             "code %d value %d id %d, created as %d", info.si_code, info.si_value.sival_int, info.si_timerid, id);
 	return 1 + info.si_overrun;
 }
 

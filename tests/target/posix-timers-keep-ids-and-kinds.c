@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* POSIX timers of every kind (signal, signal to a thread, none, on several clocks), with gaps in their ids, keep id, kind, value, interval
- * and remaining time. The short ones go on firing, the disarmed ones stay so, and the long one must not have moved by the time away. */
+/* POSIX timers of every kind (signal, signal to a thread, none, on several clocks), with gaps in their ids, keep id, kind,
+ * value, interval and remaining time. The short ones go on firing, the disarmed ones stay so, and the long one must not have
+ * moved by the time away. */
 #include <signal.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -52,7 +53,8 @@ static int create(clockid_t clock, int notify, int i)
 
 static void set(int id, int ms, int interval_ms)
 {
-	struct itimerspec its = { { interval_ms / 1000, interval_ms % 1000 * TARGET_MS }, { ms / 1000, ms % 1000 * TARGET_MS } };
+	struct itimerspec its = { { interval_ms / 1000, interval_ms % 1000 * TARGET_MS },
+		                  { ms / 1000, ms % 1000 * TARGET_MS } };
 
 	target_check(syscall(SYS_timer_settime, id, 0, &its, NULL) == 0, "timer %d: %m", id);
 }
@@ -72,7 +74,7 @@ static void check_long(int64_t begun)
 
 	left = its.it_value.tv_sec * 1000000000 + its.it_value.tv_nsec;
 	target_check(left + gone >= (LONG_S * 1000L - 100) * TARGET_MS && left + gone <= (LONG_S * 1000L + 1800) * TARGET_MS,
-		     "long timer: %ld ms gone, %ld ms left", gone / TARGET_MS, left / TARGET_MS);
+	             "long timer: %ld ms gone, %ld ms left", gone / TARGET_MS, left / TARGET_MS);
 	target_check(its.it_interval.tv_sec == 12 && its.it_interval.tv_nsec == 345, "interval of the long timer");
 }
 
@@ -111,10 +113,11 @@ int main(int argc, char **argv)
 	for (int turn = 1, last[2] = { 0 }; target_turn(); turn++) {
 		target_check(!bad, "signal %d came with wrong code, value, id or thread", bad);
 		target_check(strcmp(timers, target_slurp("/proc/self/timers")) == 0, "timers were %s are %s", timers,
-			     target_slurp("/proc/self/timers"));
+		             target_slurp("/proc/self/timers"));
 		check_long(begun);
 		target_check(!get(ids[2]).it_value.tv_sec && !get(ids[2]).it_value.tv_nsec, "a disarmed timer is armed");
-		target_check(get(ids[4]).it_value.tv_sec > 400, "processor time timer: %ld s left", get(ids[4]).it_value.tv_sec);
+		target_check(get(ids[4]).it_value.tv_sec > 400, "processor time timer: %ld s left",
+		             get(ids[4]).it_value.tv_sec);
 		for (int i = 0; turn % 100 == 0 && i < 2; i++) {
 			target_check(fired[i] > last[i], "timer %d does not fire any more", i);
 			last[i] = fired[i];

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* A thread waits in ppoll() with a temporary signal mask. It must go on waiting under the temporary mask, be interrupted by the signal that
- * only this mask lets in, and have its own mask back afterwards. */
+/* A thread waits in ppoll() with a temporary signal mask. It must go on waiting under the temporary mask, be interrupted by the
+ * signal that only this mask lets in, and have its own mask back afterwards. */
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* A private mapping of a file keeps the pages that were written to, takes the others from the file, also where the file grows later, and its
- * written pages stay out of the file. The last page reaches past the end of the file. */
+/* A private mapping of a file keeps the pages that were written to, takes the others from the file, also where the file grows
+ * later, and its written pages stay out of the file. The last page reaches past the end of the file. */
 #include <fcntl.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -48,7 +48,9 @@ int main(int argc, char **argv)
 	target_check(memcmp(ro, data + SIZE / 2, SIZE / 2 - 1000) == 0, "read-only mapping");
 	/* An untouched page is still the file's. */
 	fd = open(path, O_RDWR);
-	target_check(pread(fd, word, 4, 10 * 4096 + 77) == 4 && memcmp(word, data + 10 * 4096 + 77, 4) == 0, "written pages came into the file");
-	target_check(pwrite(fd, "late", 4, 20 * 4096) == 4 && memcmp(late + 20 * 4096, "late", 4) == 0, "the mapping is not of that file any more");
+	target_check(pread(fd, word, 4, 10 * 4096 + 77) == 4 && memcmp(word, data + 10 * 4096 + 77, 4) == 0,
+	             "written pages came into the file");
+	target_check(pwrite(fd, "late", 4, 20 * 4096) == 4 && memcmp(late + 20 * 4096, "late", 4) == 0,
+	             "the mapping is not of that file any more");
 	target_done();
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* What the kernel keeps per process outside of memory and descriptors: all resource limits, umask, working directory, personality, core dump filter, OOM
- * score adjustment, and the flags set by prctl. */
+/* What the kernel keeps per process outside of memory and descriptors: all resource limits, umask, working directory,
+ * personality, core dump filter, OOM score adjustment, and the flags set by prctl. */
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/membarrier.h>
@@ -46,8 +46,9 @@ static void get(struct attributes *a)
 static void compare(const struct attributes *a, const struct attributes *b)
 {
 	for (int i = 0; i < RLIMIT_NLIMITS; i++)
-		target_check(memcmp(&a->limits[i], &b->limits[i], sizeof(a->limits[i])) == 0, "limit %d was %ld:%ld, is %ld:%ld", i,
-			     a->limits[i].rlim_cur, a->limits[i].rlim_max, b->limits[i].rlim_cur, b->limits[i].rlim_max);
+		target_check(memcmp(&a->limits[i], &b->limits[i], sizeof(a->limits[i])) == 0,
+		             "limit %d was %ld:%ld, is %ld:%ld", i, a->limits[i].rlim_cur, a->limits[i].rlim_max,
+		             b->limits[i].rlim_cur, b->limits[i].rlim_max);
 #define SAME(member) target_check(a->member == b->member, "%d, was %d", b->member, a->member)
 	SAME(mask);
 	SAME(personality);
@@ -73,7 +74,9 @@ static void put(const char *path, const char *text)
 
 int main(int argc, char **argv)
 {
-	static const int lowered[] = { RLIMIT_CORE, RLIMIT_NOFILE, RLIMIT_STACK, RLIMIT_FSIZE, RLIMIT_MEMLOCK, RLIMIT_SIGPENDING };
+	static const int lowered[] = {
+		RLIMIT_CORE, RLIMIT_NOFILE, RLIMIT_STACK, RLIMIT_FSIZE, RLIMIT_MEMLOCK, RLIMIT_SIGPENDING
+	};
 	struct attributes before, now;
 	struct rlimit limit;
 
@@ -102,7 +105,8 @@ int main(int argc, char **argv)
 	while (target_turn()) {
 		get(&now);
 		compare(&before, &now);
-		target_check(syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0) == 0, "no longer registered for memory barriers: %m");
+		target_check(syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0) == 0,
+		             "no longer registered for memory barriers: %m");
 	}
 	target_done();
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* What ps and /proc show of the program: its file, command line (of which it has overwritten a part), environment, auxiliary vector, name and the
- * addresses of its segments. */
+/* What ps and /proc show of the program: its file, command line (of which it has overwritten a part), environment, auxiliary
+ * vector, name and the addresses of its segments. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -57,10 +57,11 @@ int main(int argc, char **argv)
 		get(&now);
 		for (int i = 0; i < 4; i++)
 			target_check(before.size[i] == now.size[i] && memcmp(before.text[i], now.text[i], now.size[i]) == 0,
-				     "%s: %zu bytes, were %zu: %.200s", files[i], now.size[i], before.size[i], now.text[i]);
+			             "%s: %zu bytes, were %zu: %.200s", files[i], now.size[i], before.size[i], now.text[i]);
 		target_check(strcmp(before.exe, now.exe) == 0, "%s, was %s", now.exe, before.exe);
 		for (int i = 0; i < 10; i++)
-			target_check(before.addresses[i] == now.addresses[i], "address %d was %lx, is %lx", i, before.addresses[i], now.addresses[i]);
+			target_check(before.addresses[i] == now.addresses[i], "address %d was %lx, is %lx", i,
+			             before.addresses[i], now.addresses[i]);
 	}
 	target_check(getauxval(AT_SYSINFO_EHDR) && access(now.exe, X_OK) == 0, "%s: %m", now.exe);
 	target_done();

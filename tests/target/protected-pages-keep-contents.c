@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* Pages with contents are set to no access, read only, write only, and executable; contents and protection are kept, and each access that
- * was forbidden still faults. */
+/* Pages with contents are set to no access, read only, write only, and executable; contents and protection are kept, and each
+ * access that was forbidden still faults. */
 #include <setjmp.h>
 #include <signal.h>
 #include <string.h>
@@ -52,8 +52,8 @@ int main(int argc, char **argv)
 	memcpy(exec, code, sizeof(code));
 	add_seven = (int (*)(int))(uintptr_t)exec;
 	target_check(!mprotect(none, SIZE, PROT_NONE) && !mprotect(ro, SIZE, PROT_READ) && !mprotect(wo, SIZE, PROT_WRITE) &&
-			     !mprotect(exec, SIZE, PROT_EXEC),
-		     "%m");
+	                     !mprotect(exec, SIZE, PROT_EXEC),
+	             "%m");
 	reserved = mmap(NULL, SIZE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	target_ready();
 	for (int n = 0; target_turn(); n++) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* Memory with a protection key keeps the key, the thread keeps its rights register, and the key stays allocated: access faults while the rights forbid
- * it and works when they are given. */
+/* Memory with a protection key keeps the key, the thread keeps its rights register, and the key stays allocated: access faults
+ * while the rights forbid it and works when they are given. */
 #include <setjmp.h>
 #include <signal.h>
 #include <string.h>

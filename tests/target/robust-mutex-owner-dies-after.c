@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* A thread holds robust mutexes over the checkpoint and ends without unlocking them: the kernel must walk the thread's robust list
- * and the next owner must be told EOWNERDEAD. The list's address is compared as well. */
+/* A thread holds robust mutexes over the checkpoint and ends without unlocking them: the kernel must walk the thread's robust
+ * list and the next owner must be told EOWNERDEAD. The list's address is compared as well. */
 #include <errno.h>
 #include <sys/syscall.h>
 #include <unistd.h>

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* Threads count in per-processor slots inside restartable sequences of the program's own, registered through glibc's area. No count may be lost
- * or doubled: a checkpoint inside a sequence must lead to its abort, and the kernel must go on maintaining the area. */
+/* Threads count in per-processor slots inside restartable sequences of the program's own, registered through glibc's area. No
+ * count may be lost or doubled: a checkpoint inside a sequence must lead to its abort, and the kernel must go on maintaining
+ * the area. */
 #include <sched.h>
 #include <stddef.h>
 #include <sys/rseq.h>
@@ -23,7 +24,8 @@ static struct rseq *area(void)
 	return (struct rseq *)((char *)__builtin_thread_pointer() + __rseq_offset);
 }
 
-/* Adds one to this processor's slot; false if the sequence was aborted. The pause loop makes it long, so that it is often caught inside. */
+/* Adds one to this processor's slot; false if the sequence was aborted. The pause loop makes it long, so that it is often
+ * caught inside. */
 static bool count_once(void)
 {
 	struct rseq *rs = area();
@@ -31,28 +33,29 @@ static bool count_once(void)
 	uint32_t cpu = *(volatile uint32_t *)&rs->cpu_id_start;
 
 	slot = &slots[cpu].count;
-	__asm__ goto volatile(".pushsection __rseq_cs, \"aw\"\n"
-			      ".balign 32\n"
-			      "3:\n\t.long 0, 0\n\t.quad 1f, 2f - 1f, 4f\n"
-			      ".popsection\n\t"
-			      "leaq 3b(%%rip), %%rax\n\t"
-			      "movq %%rax, %[cs]\n"
-			      "1:\n\t"
-			      "cmpl %[cpu], %[current]\n\t"
-			      "jnz 4f\n\t"
-			      "movl $2000, %%eax\n"
-			      "5:\n\tdecl %%eax\n\tjnz 5b\n\t"
-			      "movq %[slot], %%rax\n\t"
-			      "addq $1, (%%rax)\n"
-			      "2:\n"
-			      ".pushsection __rseq_failure, \"ax\"\n"
-			      ".byte 0x0f, 0xb9, 0x3d\n\t.long %c[sig]\n"
-			      "4:\n\tjmp %l[aborted]\n"
-			      ".popsection"
-			      :
-			      : [cs] "m"(rs->rseq_cs), [current] "m"(rs->cpu_id), [cpu] "r"(cpu), [slot] "r"(slot), [sig] "i"(RSEQ_SIG)
-			      : "rax", "memory", "cc"
-			      : aborted);
+	__asm__ goto volatile(
+	        ".pushsection __rseq_cs, \"aw\"\n"
+	        ".balign 32\n"
+	        "3:\n\t.long 0, 0\n\t.quad 1f, 2f - 1f, 4f\n"
+	        ".popsection\n\t"
+	        "leaq 3b(%%rip), %%rax\n\t"
+	        "movq %%rax, %[cs]\n"
+	        "1:\n\t"
+	        "cmpl %[cpu], %[current]\n\t"
+	        "jnz 4f\n\t"
+	        "movl $2000, %%eax\n"
+	        "5:\n\tdecl %%eax\n\tjnz 5b\n\t"
+	        "movq %[slot], %%rax\n\t"
+	        "addq $1, (%%rax)\n"
+	        "2:\n"
+	        ".pushsection __rseq_failure, \"ax\"\n"
+	        ".byte 0x0f, 0xb9, 0x3d\n\t.long %c[sig]\n"
+	        "4:\n\tjmp %l[aborted]\n"
+	        ".popsection"
+	        :
+	        : [cs] "m"(rs->rseq_cs), [current] "m"(rs->cpu_id), [cpu] "r"(cpu), [slot] "r"(slot), [sig] "i"(RSEQ_SIG)
+	        : "rax", "memory", "cc"
+	        : aborted);
 	return true;
 aborted:
 	return false;

@@ -159,9 +159,9 @@ static void end(struct driver *d)
 static void usage(void)
 {
 	fprintf(stderr, "usage: run-target (--stasis PATH | --no-stasis) [--user UID] [--keep] [--limit SECONDS] PROGRAM\n"
-			"	--no-stasis	only start it, wait some turns, and let it finish\n"
-			"	--user UID	run everything as this ordinary user (root only)\n"
-			"	--keep		leave the scratch directory\n");
+	                "	--no-stasis	only start it, wait some turns, and let it finish\n"
+	                "	--user UID	run everything as this ordinary user (root only)\n"
+	                "	--keep		leave the scratch directory\n");
 	exit(2);
 }
 
@@ -189,7 +189,7 @@ static char *reachable(struct driver *d, const char *path, int fd)
 int main(int argc, char **argv)
 {
 	static const struct option options[] = { { "stasis", 1, 0, 's' }, { "no-stasis", 0, 0, 'n' }, { "user", 1, 0, 'u' },
-						 { "keep", 0, 0, 'k' },	  { "limit", 1, 0, 'l' },     {} };
+		                                 { "keep", 0, 0, 'k' },   { "limit", 1, 0, 'l' },     {} };
 	struct driver d = { .off_ms = 60 };
 	const char *stasis = NULL;
 	int program_fd, stasis_fd = -1;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* Two stacked seccomp filters of the process, and a third of one thread only, go on being in force, each with its own answer. An ordinary user cannot read
- * filters from outside; then the checkpoint must be refused. */
+/* Two stacked seccomp filters of the process, and a third of one thread only, go on being in force, each with its own answer.
+ * An ordinary user cannot read filters from outside; then the checkpoint must be refused. */
 #include <errno.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* Each thread keeps its own gs base, set by the program, and its fs base, set by the C library; memory is reached through both. */
+/* Each thread keeps its own gs base, set by the program, and its fs base, set by the C library; memory is reached through both.
+ */
 #include <asm/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>

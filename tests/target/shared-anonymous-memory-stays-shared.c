@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* Anonymous shared memory that is mapped twice (made so by mremap) stays one memory, with its untouched pages, the pages that only one of the two
- * mappings has touched, and a part with another protection. */
+/* Anonymous shared memory that is mapped twice (made so by mremap) stays one memory, with its untouched pages, the pages that
+ * only one of the two mappings has touched, and a part with another protection. */
 #include <string.h>
 #include <sys/mman.h>
 
@@ -31,7 +31,8 @@ int main(int argc, char **argv)
 		target_check(*y == turns, "what one mapping writes the other does not see");
 	}
 	target_check(target_filled(a + 12345, 100000, 1) && target_filled(b + 12345, 100000, 1), "contents of the first part");
-	target_check(target_filled(a + 1000000, 50000, 2) && target_filled(b + 1000000, 50000, 2), "contents of the second part");
+	target_check(target_filled(a + 1000000, 50000, 2) && target_filled(b + 1000000, 50000, 2),
+	             "contents of the second part");
 	for (int i = 0; i < 65536; i++)
 		target_check(zero[i] == 0, "the untouched memory is not zero at %d", i);
 	zero[0] = 1;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* A shared mapping of a file goes on being the file: what the program writes through it is in the file, and the other way round; the file's contents
- * at a restart are those of the instant of the checkpoint. */
+/* A shared mapping of a file goes on being the file: what the program writes through it is in the file, and the other way
+ * round; the file's contents at a restart are those of the instant of the checkpoint. */
 #include <fcntl.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -29,12 +29,14 @@ int main(int argc, char **argv)
 		turns++;
 		map[0] = turns;
 		target_check(pread(fd, &value, 8, 0) == 8 && value == turns, "written through the mapping, not in the file");
-		target_check(pwrite(fd, &turns, 8, 800000) == 8 && map[100000] == turns, "written to the file, not in the mapping");
+		target_check(pwrite(fd, &turns, 8, 800000) == 8 && map[100000] == turns,
+		             "written to the file, not in the mapping");
 	}
 	target_check(target_filled(map + 1024, 65536, 8), "contents");
 	close(fd);
 	fd = open(target_path("file"), O_RDONLY);
-	target_check(pread(fd, &value, 8, 0) == 8 && value == turns, "the file by its path says %lu after %lu turns", value, turns);
+	target_check(pread(fd, &value, 8, 0) == 8 && value == turns, "the file by its path says %lu after %lu turns", value,
+	             turns);
 	target_check(pread(fd, map + 1024, 65536, 8192) == 65536, "%m");
 	target_done();
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* For all 64 signals the action as the kernel knows it (handler, flags, restorer, mask) stays the same; the program sets many different ones,
- * ignored and default ones among them. SIGTRAP is of interest, as stopping a thread carelessly changes it. */
+/* For all 64 signals the action as the kernel knows it (handler, flags, restorer, mask) stays the same; the program sets many
+ * different ones, ignored and default ones among them. SIGTRAP is of interest, as stopping a thread carelessly changes it. */
 #include <signal.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -37,7 +37,8 @@ static void get_all(struct kernel_action *actions)
 
 int main(int argc, char **argv)
 {
-	static const int flags[] = { 0, SA_RESTART, SA_NODEFER, SA_RESETHAND, SA_ONSTACK, SA_NOCLDSTOP | SA_NOCLDWAIT, SA_SIGINFO };
+	static const int flags[] = { 0,         SA_RESTART, SA_NODEFER, SA_RESETHAND, SA_ONSTACK, SA_NOCLDSTOP | SA_NOCLDWAIT,
+		                     SA_SIGINFO };
 	static struct kernel_action before[65], now[65];
 
 	target_init(argc, argv);
@@ -63,9 +64,9 @@ int main(int argc, char **argv)
 		get_all(now);
 		for (int sig = 1; sig <= 64; sig++)
 			target_check(memcmp(&before[sig], &now[sig], sizeof(now[sig])) == 0,
-				     "signal %d: handler %p flags %lx restorer %p mask %lx, were %p %lx %p %lx", sig, now[sig].handler,
-				     now[sig].flags, now[sig].restorer, now[sig].mask, before[sig].handler, before[sig].flags,
-				     before[sig].restorer, before[sig].mask);
+			             "signal %d: handler %p flags %lx restorer %p mask %lx, were %p %lx %p %lx", sig,
+			             now[sig].handler, now[sig].flags, now[sig].restorer, now[sig].mask, before[sig].handler,
+			             before[sig].flags, before[sig].restorer, before[sig].mask);
 	}
 	raise(SIGTRAP);
 	target_check(caught == SIGTRAP, "caught %d", caught);

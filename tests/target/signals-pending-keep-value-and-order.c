@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* Blocked signals are pending for the process and for two of its threads: plain ones, and real-time ones queued several times with different
- * values. At the end they must come in the same order with the same sender, code and value, and none twice. */
+/* Blocked signals are pending for the process and for two of its threads: plain ones, and real-time ones queued several times
+ * with different values. At the end they must come in the same order with the same sender, code and value, and none twice. */
 #include <signal.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -28,9 +28,11 @@ static void expect(int sig, int code, int value)
 	}
 	target_check(r == sig, "signal %d is not pending", sig);
 	target_check(info.si_code == code, "signal %d: code %d, sent with %d", sig, info.si_code, code);
-	target_check(info.si_pid == getpid() && info.si_uid == getuid(), "signal %d: from pid %d uid %d", sig, info.si_pid, info.si_uid);
+	target_check(info.si_pid == getpid() && info.si_uid == getuid(), "signal %d: from pid %d uid %d", sig, info.si_pid,
+	             info.si_uid);
 	if (code == SI_QUEUE)
-		target_check(info.si_value.sival_int == value, "signal %d: value %d, sent with %d", sig, info.si_value.sival_int, value);
+		target_check(info.si_value.sival_int == value, "signal %d: value %d, sent with %d", sig,
+		             info.si_value.sival_int, value);
 }
 
 static void *thread(void *arg)
@@ -63,17 +65,20 @@ int main(int argc, char **argv)
 	for (int i = 0; i < QUEUED; i++)
 		sigqueue(getpid(), SIGRTMIN + 3 - i % 2, (union sigval){ .sival_int = i });
 	syscall(SYS_tgkill, getpid(), gettid(), SIGUSR2); /* for this thread only */
-	syscall(SYS_tgkill, getpid(), gettid(), SIGCHLD); /* one that is ignored by default: pending only because it is blocked */
+	syscall(SYS_tgkill, getpid(), gettid(),
+	        SIGCHLD); /* one that is ignored by default: pending only because it is blocked */
 	other = target_thread(thread, NULL);
 	while (!ready)
 		target_sleep_ms(1);
 	target_ready();
 	while (target_turn()) {
 		sigpending(&now);
-		target_check(sigismember(&now, SIGUSR1) && sigismember(&now, SIGUSR2) && sigismember(&now, SIGTERM) && sigismember(&now, SIGCHLD) &&
-				     sigismember(&now, SIGRTMIN + 2) && sigismember(&now, SIGRTMIN + 3),
-			     "a pending signal is lost");
-		target_check(!sigismember(&now, SIGHUP) && !sigismember(&now, SIGRTMIN + 1), "another thread's signal is pending here");
+		target_check(sigismember(&now, SIGUSR1) && sigismember(&now, SIGUSR2) && sigismember(&now, SIGTERM) &&
+		                     sigismember(&now, SIGCHLD) && sigismember(&now, SIGRTMIN + 2) &&
+		                     sigismember(&now, SIGRTMIN + 3),
+		             "a pending signal is lost");
+		target_check(!sigismember(&now, SIGHUP) && !sigismember(&now, SIGRTMIN + 1),
+		             "another thread's signal is pending here");
 		target_check(!sigismember(&now, SIGINT) && !sigismember(&now, SIGCONT), "a signal that nobody sent is pending");
 	}
 	expect(SIGUSR1, SI_USER, 0);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* A thread waits in sigsuspend() under another mask than its own. A signal that both masks let in, then one that only the temporary mask lets
- * in, must end it as ever, and its own mask must be back afterwards. */
+/* A thread waits in sigsuspend() under another mask than its own. A signal that both masks let in, then one that only the
+ * temporary mask lets in, must end it as ever, and its own mask must be back afterwards. */
 #include <errno.h>
 #include <signal.h>
 #include <sys/syscall.h>
@@ -33,7 +33,8 @@ static void *waiter(void *arg)
 	target_check(r == -1 && errno == EINTR && released, "returned %d, errno %d, released %d", r, errno, released);
 	target_check(caught == SIGUSR1, "caught %d", caught);
 	pthread_sigmask(SIG_BLOCK, NULL, &now);
-	target_check(!sigismember(&now, SIGHUP) && sigismember(&now, SIGUSR1) && sigismember(&now, SIGTERM), "its own mask is not back");
+	target_check(!sigismember(&now, SIGHUP) && sigismember(&now, SIGUSR1) && sigismember(&now, SIGTERM),
+	             "its own mask is not back");
 	return NULL;
 }
 

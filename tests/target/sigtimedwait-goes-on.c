@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* Threads wait for a signal in sigwaitinfo(), without and with a time limit. The kernel does not restart these calls by itself; still they
- * must not see EINTR, and the signal at the end must reach them with its value. */
+/* Threads wait for a signal in sigwaitinfo(), without and with a time limit. The kernel does not restart these calls by itself;
+ * still they must not see EINTR, and the signal at the end must reach them with its value. */
 #include <errno.h>
 #include <signal.h>
 #include <unistd.h>
@@ -29,13 +29,15 @@ static void *waiter(void *arg)
 		r = i == 0 ? sigwaitinfo(&set, &info) : sigtimedwait(&set, &info, &ts);
 		took = (target_now(CLOCK_MONOTONIC) - begun) / TARGET_MS;
 		if (r < 0) {
-			target_check(i == 1 && errno == EAGAIN, "waiter %d: errno %d after %ld ms (EINTR is %d)", i, errno, took, EINTR);
-			target_check(took >= LIMIT_MS && took <= 2 * LIMIT_MS + SLACK_MS, "%ld ms instead of %d", took, LIMIT_MS);
+			target_check(i == 1 && errno == EAGAIN, "waiter %d: errno %d after %ld ms (EINTR is %d)", i, errno,
+			             took, EINTR);
+			target_check(took >= LIMIT_MS && took <= 2 * LIMIT_MS + SLACK_MS, "%ld ms instead of %d", took,
+			             LIMIT_MS);
 		}
 	} while (r < 0);
 	target_check(released, "waiter %d: a signal that nobody sent", i);
 	target_check(r == sig && info.si_value.sival_int == 4711 + i && info.si_code == SI_QUEUE && info.si_pid == getpid(),
-		     "waiter %d: signal %d value %d code %d pid %d", i, r, info.si_value.sival_int, info.si_code, info.si_pid);
+	             "waiter %d: signal %d value %d code %d pid %d", i, r, info.si_value.sival_int, info.si_code, info.si_pid);
 	return NULL;
 }
 

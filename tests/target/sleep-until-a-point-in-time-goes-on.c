@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* Threads sleep until a point in time, on the monotonic, boot-time and real-time clocks. They must wake at that point, or at once if the
- * real-time clock has passed it meanwhile, without EINTR. */
+/* Threads sleep until a point in time, on the monotonic, boot-time and real-time clocks. They must wake at that point, or at
+ * once if the real-time clock has passed it meanwhile, without EINTR. */
 #include <unistd.h>
 
 #include "target.h"
@@ -25,7 +25,8 @@ static void *sleeper(void *arg)
 		target_check(r == 0, "clock %d: error %d", clocks[i], r);
 		target_check(late >= 0, "clock %d: %ld ms too early", clocks[i], -late / TARGET_MS);
 		/* The clocks that go on while the target is away may be late by the time it was away. */
-		target_check(late <= (i < 2 ? SLACK_MS : 8000) * TARGET_MS, "clock %d: %ld ms late", clocks[i], late / TARGET_MS);
+		target_check(late <= (i < 2 ? SLACK_MS : 8000) * TARGET_MS, "clock %d: %ld ms late", clocks[i],
+		             late / TARGET_MS);
 		sleeps[i]++;
 	}
 	return NULL;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* The main stack, and a mapping made with MAP_GROWSDOWN, grow after the restart by being used, as far as before; what lay deep in the main
- * stack is still there. */
+/* The main stack, and a mapping made with MAP_GROWSDOWN, grow after the restart by being used, as far as before; what lay deep
+ * in the main stack is still there. */
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
@@ -39,12 +39,14 @@ int main(int argc, char **argv)
 	/* Room below, then the growing mapping of two pages; the kernel keeps a gap of 256 pages to the next mapping. */
 	low = mmap(NULL, 16 << 20, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	target_check(low != MAP_FAILED && munmap(low, 16 << 20) == 0, "%m");
-	top = mmap(low + (8 << 20), 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_GROWSDOWN | MAP_FIXED_NOREPLACE, -1, 0);
+	top = mmap(low + (8 << 20), 8192, PROT_READ | PROT_WRITE,
+	           MAP_PRIVATE | MAP_ANONYMOUS | MAP_GROWSDOWN | MAP_FIXED_NOREPLACE, -1, 0);
 	target_check(top != MAP_FAILED, "%m");
 	strcpy(top + 100, "first page");
 	target_check(strstr(target_field(target_smaps(top), "VmFlags"), "gd"), "no growing mapping");
 	target_check(deeper(0, seed) == 6 * DEEP * (6 * DEEP + 1) / 2, "sum");
-	target_check(strstr(target_field(target_smaps(top), "VmFlags"), "gd"), "it does not grow down any more: %s", target_smaps(top));
+	target_check(strstr(target_field(target_smaps(top), "VmFlags"), "gd"), "it does not grow down any more: %s",
+	             target_smaps(top));
 	for (char *p = top; p > top - (1 << 20); p -= 4096)
 		*(volatile char *)p = 1;
 	target_check(strcmp(top + 100, "first page") == 0, "contents");

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* A program in job control stop, with two threads, is still stopped after a checkpoint and after a restart, and goes on when it is sent SIGCONT, which its
- * handler sees once. */
+/* A program in job control stop, with two threads, is still stopped after a checkpoint and after a restart, and goes on when it
+ * is sent SIGCONT, which its handler sees once. */
 #include <signal.h>
 #include <unistd.h>
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* An attached System V shared memory segment is a mapping of something that lives outside the process. It must be named as an obstacle: quietly
- * turning it into memory of the process's own would cut it off from the others who use it. */
+/* An attached System V shared memory segment is a mapping of something that lives outside the process. It must be named as an
+ * obstacle: quietly turning it into memory of the process's own would cut it off from the others who use it. */
 #include <string.h>
 #include <sys/ipc.h>
 #include <sys/shm.h>

@@ -37,12 +37,12 @@ __attribute__((format(printf, 1, 2))) void target_option(const char *fmt, ...);
 /* Set-up is complete: from now on a checkpoint may come at any instant. */
 void target_ready(void);
 
-/* One turn: checks that pid and tid are the ones it began with, counts, tells, rests 2 ms. False once the harness asks to finish. One
- * thread only, and always the same. */
+/* One turn: checks that pid and tid are the ones it began with, counts, tells, rests 2 ms. False once the harness asks to
+ * finish. One thread only, and always the same. */
 bool target_turn(void);
 
-/* Starts a thread, with all signals blocked, that takes the turns, so that the caller may block. When the harness asks to finish it calls
- * `release` (may be NULL), which lets the blocked threads go. */
+/* Starts a thread, with all signals blocked, that takes the turns, so that the caller may block. When the harness asks to
+ * finish it calls `release` (may be NULL), which lets the blocked threads go. */
 void target_ticker_start(void (*release)(void));
 
 /* True when the harness runs without stasis, so that nothing at all happens to the program. */

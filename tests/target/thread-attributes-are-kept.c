@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* Each thread keeps its own name, processor affinity, nice value, scheduling policy, I/O priority, timer slack and signal mask. The threads
- * differ in all of them, so that one thread's values given to another are found out. */
+/* Each thread keeps its own name, processor affinity, nice value, scheduling policy, I/O priority, timer slack and signal mask.
+ * The threads differ in all of them, so that one thread's values given to another are found out. */
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -41,12 +41,13 @@ static void compare(const struct attributes *a, const struct attributes *b)
 {
 	target_check(strcmp(a->name, b->name) == 0, "%s, was %s", b->name, a->name);
 	target_check(CPU_EQUAL(&a->cpus, &b->cpus), "affinity of %s: %d processors, were %d", a->name, CPU_COUNT(&b->cpus),
-		     CPU_COUNT(&a->cpus));
+	             CPU_COUNT(&a->cpus));
 	target_check(a->nice == b->nice, "%s: %d, was %d", a->name, b->nice, a->nice);
 	target_check(a->policy == b->policy, "%s: %d, was %d", a->name, b->policy, a->policy);
 	target_check(a->ioprio == b->ioprio, "%s: %x, was %x", a->name, b->ioprio, a->ioprio);
 	target_check(a->slack == b->slack, "%s: %d, was %d", a->name, b->slack, a->slack);
-	target_check(memcmp(&a->mask, &b->mask, 8) == 0, "mask of %s: %lx, was %lx", a->name, *(long *)&b->mask, *(long *)&a->mask);
+	target_check(memcmp(&a->mask, &b->mask, 8) == 0, "mask of %s: %lx, was %lx", a->name, *(long *)&b->mask,
+	             *(long *)&a->mask);
 }
 
 static void *thread(void *arg)

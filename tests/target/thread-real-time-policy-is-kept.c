@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* A thread under SCHED_FIFO and one under SCHED_RR keep policy and priority, the others stay as they were. Needs the privilege to set
- * such policies. */
+/* A thread under SCHED_FIFO and one under SCHED_RR keep policy and priority, the others stay as they were. Needs the privilege
+ * to set such policies. */
 #include <errno.h>
 #include <sched.h>
 
@@ -20,7 +20,7 @@ static void *thread(void *arg)
 	while (!stop) {
 		target_check(sched_getscheduler(0) == policy, "policy is %d", sched_getscheduler(0));
 		target_check(sched_getparam(0, &now) == 0 && now.sched_priority == param.sched_priority, "priority is %d",
-			     now.sched_priority);
+		             now.sched_priority);
 		target_sleep_ms(2);
 	}
 	return NULL;

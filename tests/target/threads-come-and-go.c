@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* Threads are created and end all the time, several at once, while the checkpoint tries to stop them all. None may be lost, stay
- * stopped, or be joined twice. */
+/* Threads are created and end all the time, several at once, while the checkpoint tries to stop them all. None may be lost,
+ * stay stopped, or be joined twice. */
 #include <unistd.h>
 
 #include "target.h"

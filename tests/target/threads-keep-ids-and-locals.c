@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* Many threads keep their tids, their thread-local storage, their pthread_t and their stacks. At the end each of them exits and is joined,
- * which shows that the kernel still clears the tid word (set_tid_address) and wakes the joiner. */
+/* Many threads keep their tids, their thread-local storage, their pthread_t and their stacks. At the end each of them exits and
+ * is joined, which shows that the kernel still clears the tid word (set_tid_address) and wakes the joiner. */
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -33,7 +33,8 @@ static void *thread(void *arg)
 		target_check(target_filled(on_stack, sizeof(on_stack), seed), "stack changed");
 		target_check(syscall(SYS_gettid) == tid && gettid() == tid, "tid was %d, is %ld", tid, syscall(SYS_gettid));
 		target_check(pthread_equal(pthread_self(), me), "pthread_self changed");
-		target_check(prctl(PR_GET_TID_ADDRESS, &clear_now) == 0 && clear_now == clear, "tid address was %p, is %p", clear, clear_now);
+		target_check(prctl(PR_GET_TID_ADDRESS, &clear_now) == 0 && clear_now == clear, "tid address was %p, is %p",
+		             clear, clear_now);
 		target_sleep_ms(1);
 	}
 	return (void *)(uintptr_t)tid;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* Eight fast timers send their signals to a process of seven threads, so that one is nearly always on the point of delivery when the process is being
- * stopped. It must be stopped all the same, in time, and every timer must go on firing. */
+/* Eight fast timers send their signals to a process of seven threads, so that one is nearly always on the point of delivery
+ * when the process is being stopped. It must be stopped all the same, in time, and every timer must go on firing. */
 #include <signal.h>
 #include <sys/syscall.h>
 #include <time.h>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* Timer descriptors on three clocks: a long one keeps its remaining time, a fast one its expirations that were not yet read and its rhythm, an
- * absolute real-time one its point in time, an unarmed one stays so. */
+/* Timer descriptors on three clocks: a long one keeps its remaining time, a fast one its expirations that were not yet read and
+ * its rhythm, an absolute real-time one its point in time, an unarmed one stays so. */
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/timerfd.h>
@@ -12,7 +12,8 @@
 
 static int create(clockid_t clock, int flags, int64_t value_ns, int64_t interval_ns)
 {
-	struct itimerspec its = { { interval_ns / 1000000000, interval_ns % 1000000000 }, { value_ns / 1000000000, value_ns % 1000000000 } };
+	struct itimerspec its = { { interval_ns / 1000000000, interval_ns % 1000000000 },
+		                  { value_ns / 1000000000, value_ns % 1000000000 } };
 	int fd = timerfd_create(clock, TFD_NONBLOCK | TFD_CLOEXEC);
 
 	target_check(fd >= 0, "%m");
@@ -50,8 +51,9 @@ int main(int argc, char **argv)
 		gone = target_now(CLOCK_MONOTONIC) - begun;
 		for (int i = 0; i < 2; i++) {
 			l = left(lasting[i]);
-			target_check(l + gone > (LONG_S * 1000L - 100) * TARGET_MS && l + gone < (LONG_S * 1000L + 1800) * TARGET_MS,
-				     "long timer %d: %ld ms gone, %ld ms left", i, gone / TARGET_MS, l / TARGET_MS);
+			target_check(l + gone > (LONG_S * 1000L - 100) * TARGET_MS &&
+			                     l + gone < (LONG_S * 1000L + 1800) * TARGET_MS,
+			             "long timer %d: %ld ms gone, %ld ms left", i, gone / TARGET_MS, l / TARGET_MS);
 		}
 		l = left(absolute) + target_now(CLOCK_REALTIME) - point;
 		target_check(l > -300 * TARGET_MS && l < 300 * TARGET_MS, "absolute timer is off by %ld ms", l / TARGET_MS);
@@ -61,9 +63,11 @@ int main(int argc, char **argv)
 		target_check(fcntl(fast, F_GETFL) & O_NONBLOCK, "flags");
 	}
 	gone = (target_now(CLOCK_MONOTONIC) - begun) / TARGET_MS;
-	target_check(all > (uint64_t)gone / 10 / 4 && all <= (uint64_t)gone / 10 + 2, "fast timer: %lu ticks in %ld ms", all, gone);
+	target_check(all > (uint64_t)gone / 10 / 4 && all <= (uint64_t)gone / 10 + 2, "fast timer: %lu ticks in %ld ms", all,
+	             gone);
 	target_check(read(unread, &ticks, 8) == 8, "%m");
-	target_check(ticks > (uint64_t)gone / 10 / 4 && ticks <= (uint64_t)gone / 10 + 2, "unread timer: %lu ticks in %ld ms", ticks, gone);
+	target_check(ticks > (uint64_t)gone / 10 / 4 && ticks <= (uint64_t)gone / 10 + 2, "unread timer: %lu ticks in %ld ms",
+	             ticks, gone);
 	target_check(read(lasting[0], &ticks, 8) == -1 && errno == EAGAIN, "the long timer has fired");
 	target_check(read(unarmed, &ticks, 8) == -1 && errno == EAGAIN, "the unarmed timer has fired");
 	target_done();

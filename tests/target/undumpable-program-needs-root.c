@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* A program that is not dumpable is closed to its own user: an ordinary user's checkpoint is refused with a word about access, root's works and
- * leaves it undumpable. */
+/* A program that is not dumpable is closed to its own user: an ordinary user's checkpoint is refused with a word about access,
+ * root's works and leaves it undumpable. */
 #include <sys/prctl.h>
 #include <unistd.h>
 

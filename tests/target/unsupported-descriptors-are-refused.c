@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* Descriptors that cannot be checkpointed (yet): an io_uring ring, a userfaultfd, a fanotify group or a raw netlink socket as far as this machine gives
- * them. All of them must be named at once, and nothing of them may have been touched. */
+/* Descriptors that cannot be checkpointed (yet): an io_uring ring, a userfaultfd, a fanotify group or a raw netlink socket as
+ * far as this machine gives them. All of them must be named at once, and nothing of them may have been touched. */
 #include <fcntl.h>
 #include <linux/io_uring.h>
 #include <linux/userfaultfd.h>
@@ -26,7 +26,8 @@ int main(int argc, char **argv)
 	target_ready();
 	while (target_turn()) {
 		target_check(ring < 0 || fcntl(ring, F_GETFD) >= 0, "the ring is gone");
-		target_check(ring < 0 || syscall(SYS_io_uring_enter, ring, 0, 0, 0, NULL, 0) == 0, "the ring does not answer: %m");
+		target_check(ring < 0 || syscall(SYS_io_uring_enter, ring, 0, 0, 0, NULL, 0) == 0,
+		             "the ring does not answer: %m");
 	}
 	target_done();
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* A thread waits, uninterruptibly, for its vfork child, as posix_spawn() of a slow program does. No way leads to stop such a thread: the checkpoint
- * must be refused before anything is stopped, or given up in time, with everything running on. */
+/* A thread waits, uninterruptibly, for its vfork child, as posix_spawn() of a slow program does. No way leads to stop such a
+ * thread: the checkpoint must be refused before anything is stopped, or given up in time, with everything running on. */
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>

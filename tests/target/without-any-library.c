@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* A static program with no C library at all: no thread-local storage, no rseq, no robust list, one mapping of code and a stack. Nothing of what the
- * engine does may depend on a library in the target. It speaks the protocol of target.h by itself. */
+/* A static program with no C library at all: no thread-local storage, no rseq, no robust list, one mapping of code and a stack.
+ * Nothing of what the engine does may depend on a library in the target. It speaks the protocol of target.h by itself. */
 #include <asm/unistd.h>
 #include <linux/fcntl.h>
 #include <stdint.h>
