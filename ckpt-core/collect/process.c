@@ -146,7 +146,7 @@ static int process_from_proc(struct collect *c)
 	struct timens_clocks clocks = timens_now(pid);
 	p->monotonic_ns = clocks.monotonic_ns;
 	p->boottime_ns = clocks.boottime_ns;
-	return collect_signals(c->rep, pid, true, &p->pending);
+	return 0;
 }
 
 /* A copy of an injected call's result. */
@@ -237,6 +237,25 @@ static int collect_timers(struct collect *c)
 	return err;
 }
 
+/* Pending signals are read after the timers, or one that goes off in between would be in neither; what has gone off since its
+ * time was read is in both, and rings only once: a one-shot timer whose signal waits is over. */
+static int process_signals(struct collect *c)
+{
+	struct rec_process *p = &c->process;
+	int err = collect_signals(c->rep, c->proc.pid, true, &p->pending);
+	struct itimerval *real = p->itimers.data;
+	const siginfo_t *info = p->pending.data;
+
+	for (size_t i = 0; !err && i < p->pending.size / sizeof(*info); i++) {
+		if (info[i].si_signo == SIGALRM && info[i].si_code == SI_KERNEL && !timerisset(&real->it_interval))
+			timerclear(&real->it_value);
+		vec_each(&c->timers, t)
+			if (info[i].si_code == SI_TIMER && info[i].si_timerid == t->id && !t->interval_ns)
+				t->remaining_ns = 0;
+	}
+	return err;
+}
+
 /* A deleted executable: nobody else keeps its contents once this host or process is gone. */
 static int process_exe(struct collect *c)
 {
@@ -264,6 +283,8 @@ int collect_process(struct collect *c)
 		err = process_by_injection(c);
 	if (!err)
 		err = collect_timers(c);
+	if (!err)
+		err = process_signals(c);
 	c->process.stopped = c->frozen->threads.items[0].group_stop;
 	return err;
 }

@@ -96,8 +96,9 @@ static int snapshot_make(struct tracee *worker, const struct batch_place *place,
 	int err = batch_clone(worker, place, SYS_clone, CLONE_VM | CLONE_FS | CLONE_FILES, NULL, 0, &helper);
 	if (err)
 		return err;
-	if (!(err = undo_note_reap(journal, worker->tid, helper.ns_tid)) && !(err = batch_clone(&helper, &there, SYS_clone, 0, NULL, 0, &child)) &&
-	    !(err = undo_note_child(journal, child.tid)) &&
+	/* Once the stub is gone nothing is left for them to run: they end with us (the child inherits the option). */
+	if (!(err = undo_note_reap(journal, worker->tid, helper.ns_tid)) && !(err = tracee_add_options(&helper, PTRACE_O_EXITKILL)) &&
+	    !(err = batch_clone(&helper, &there, SYS_clone, 0, NULL, 0, &child)) && !(err = undo_note_child(journal, child.tid)) &&
 	    !(err = snapshot_last_call(&child, &there, SYS_close_range, 0, ~0u)) && !(err = child_clean(worker, &child, place)))
 		*ret_child = child.tid;
 	int err2 = snapshot_last_call(&helper, &there, SYS_exit_group, 0, 0);

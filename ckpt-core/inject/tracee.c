@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #define STOP_OF(status) ((status) >> 16)
+#define STOPS_MAX 10000 /* other stops on the way to ours */
 
 int tracee_seize(struct tracee *t, pid_t tid, long options)
 {
@@ -75,7 +76,7 @@ int tracee_wait(pid_t tid, unsigned timeout_ms, int *ret_status)
 
 int tracee_wait_stop(struct tracee *t, unsigned timeout_ms)
 {
-	for (;;) {
+	for (int i = 0; i < STOPS_MAX; i++) {
 		int status, err = tracee_wait(t->tid, timeout_ms, &status);
 		if (err)
 			return err == -ECHILD ? -ESRCH : err;
@@ -96,6 +97,7 @@ int tracee_wait_stop(struct tracee *t, unsigned timeout_ms)
 		if (tracee_interrupt(t) || ptrace(PTRACE_CONT, t->tid, NULL, (void *)(long)sig) < 0)
 			return -errno;
 	}
+	return -ETIMEDOUT;
 }
 
 int tracee_get_regs(pid_t tid, struct user_regs_struct *ret)
