@@ -129,7 +129,7 @@ guest_start() {
 	wait_for 20 "QEMU to start" test -s "$scratch/qemu.pid"
 	pid=$(cat "$scratch/qemu.pid")
 	own "$pid"
-	wait_for 120 "the guest's first tick" grep -q '^TICK' "$log"
+	wait_for 120 "the guest's first tick" grep -qs '^TICK' "$log"
 	step "guest is up: pid $pid"
 }
 log_size() { stat -c %s "$log"; }
