@@ -135,6 +135,9 @@ static int timerfd_install(struct fd_plan *plan, struct fd_file *file, uint32_t 
 	struct timespec now;
 
 	(void)process;
+	/* A period that was just going off when it was looked at: the next one follows. Without it the timer would be disarmed. */
+	if (!value && state->ticks)
+		value = state->interval_ns;
 	if (value && !state->absolute && (flags & TFD_TIMER_ABSTIME)) {
 		clock_gettime(state->clock, &now);
 		value += (uint64_t)now.tv_sec * NS + (uint64_t)now.tv_nsec;
