@@ -31,6 +31,8 @@
 #include "inject/snapshot.h"
 #include "inject/undo.h"
 #include "job.h"
+#include "plugin/session.h"
+#include "recorder/find.h"
 
 #define FREEZE_TIMEOUT_MS 10000
 #define AREA_MAX 65536
@@ -41,6 +43,20 @@ struct checkpoint_shared { /* between front and controller */
 	struct stasis_checkpoint_result result;
 	char error[2048];
 };
+
+/* What survey() finds. */
+struct found {
+	struct fd_capture *files;
+	struct collect collect;
+	struct plugin_set plugins; /* open */
+};
+
+static void found_finish(struct found *f)
+{
+	plugin_set_close(&f->plugins);
+	collect_finish(&f->collect);
+	fd_capture_destroy(f->files);
+}
 
 struct checkpoint {
 	struct stasis_job *job;
@@ -53,35 +69,38 @@ struct checkpoint {
 	struct frozen frozen;
 	bool is_frozen;
 	struct findings findings;
-	struct fd_capture *files;
-	struct collect collect;
+	struct found found;
+	bool is_found;      /* `found` is to be finished */
+	uint64_t root;      /* of the recorder, while the gate is closed */
 	struct rec_host host;
 	struct img_writer *writer;
 	pid_t child; /* the snapshot; 0 = read from the stopped target */
 	uint64_t begin_us, freeze_us;
 };
 
-/* Everything that can be known of a running process: its own obstacles, descriptors, mappings. */
-static int survey(struct stasis_job *job, pid_t pid, int pidfd, const struct stasis_checkpoint_options *opt, bool frozen,
-		  struct fd_capture **ret_files, struct collect *ret_collect, struct findings *findings)
+/* Everything that can be known of a process, running or (`frozen` not NULL) stopped: descriptors, mappings, what plugins say. On
+ * failure there is nothing to finish. Sessions of plugins that are open in `f` go on. `f` must not move. */
+static int survey(struct stasis_job *job, pid_t pid, int pidfd, const struct stasis_checkpoint_options *opt, struct frozen *frozen,
+		  struct found *f, struct findings *findings)
 {
 	struct fd_process proc = { .pid = pid, .pidfd = pidfd };
-	struct fd_capture_options fo = { .frozen = frozen, .disk = opt ? opt->disk : STASIS_DISK_AUTO, .first_space = COLLECT_FILE_SPACE,
-					 .image_path = opt ? opt->image : NULL, .claims = job->claims, .n_claims = job->n_claims };
-	struct fd_capture *files;
-	int err = fd_capture_create(&job->rep, &fo, &files);
+	struct fd_capture_options fo = { .frozen = frozen != NULL, .disk = opt ? opt->disk : STASIS_DISK_AUTO, .first_space = COLLECT_FILE_SPACE,
+					 .image_path = opt ? opt->image : NULL, .claims = job->claims, .n_claims = job->n_claims,
+					 .plugins = job->plugins, .n_plugins = job->n_plugins };
+	int err = fd_capture_create(&job->rep, &fo, &f->files);
 
 	if (err)
 		return err;
-	collect_init(ret_collect, &job->rep, &proc);
-	if ((err = fd_capture_process(files, &proc)) || (err = collect_mappings(ret_collect, files, findings)) ||
-	    (err = fd_capture_check(files, findings))) {
-		collect_finish(ret_collect);
-		fd_capture_destroy(files);
-		return err;
-	}
-	*ret_files = files;
-	return 0;
+	collect_init(&f->collect, &job->rep, &proc);
+	f->collect.plugins = &f->plugins;
+	f->plugins = (struct plugin_set){ .rep = &job->rep, .pid = pid, .findings = findings, .frozen = frozen, .files = f->files,
+					  .sessions = f->plugins.sessions };
+	if ((err = fd_capture_process(f->files, &proc)) || (err = plugin_set_open(&f->plugins, job->plugins, job->n_plugins)) ||
+	    (err = collect_mappings(&f->collect, f->files, findings)) ||
+	    (err = plugin_set_recorder(&f->plugins, f->collect.vmas, f->collect.n_vmas)) || (err = plugin_set_check(&f->plugins)) ||
+	    (err = fd_capture_check(f->files, findings)))
+		found_finish(f);
+	return err;
 }
 
 static int open_pidfd(struct reporter *rep, pid_t pid)
@@ -93,8 +112,7 @@ static int open_pidfd(struct reporter *rep, pid_t pid)
 
 int stasis_check(struct stasis_job *job, pid_t pid, const struct stasis_checkpoint_options *options, struct findings *ret)
 {
-	struct fd_capture *files;
-	struct collect collect;
+	struct found found = { 0 };
 	int err = collect_obstacles(&job->rep, pid, ret);
 
 	if (err)
@@ -102,10 +120,9 @@ int stasis_check(struct stasis_job *job, pid_t pid, const struct stasis_checkpoi
 	AUTO_CLOSE int pidfd = open_pidfd(&job->rep, pid);
 	if (pidfd < 0)
 		return pidfd;
-	if ((err = survey(job, pid, pidfd, options, false, &files, &collect, ret)))
+	if ((err = survey(job, pid, pidfd, options, NULL, &found, ret)))
 		return err;
-	collect_finish(&collect);
-	fd_capture_destroy(files);
+	found_finish(&found);
 	return 0;
 }
 
@@ -114,34 +131,92 @@ int stasis_check(struct stasis_job *job, pid_t pid, const struct stasis_checkpoi
 static int phase_check(struct checkpoint *cp)
 {
 	struct img_writer_options wo = { .codec = cp->opt->codec, .level = cp->opt->level, .overwrite = cp->opt->overwrite };
-	int err = stasis_check(cp->job, cp->pid, cp->opt, &cp->findings);
+	int err = collect_obstacles(cp->rep, cp->pid, &cp->findings);
 
-	if (!err)
-		err = findings_refuse(&cp->findings, cp->rep, -EOPNOTSUPP);
-	findings_finish(&cp->findings);
 	if (err)
 		return err;
 	if ((cp->pidfd = open_pidfd(cp->rep, cp->pid)) < 0)
 		return cp->pidfd;
+	if ((err = survey(cp->job, cp->pid, cp->pidfd, cp->opt, NULL, &cp->found, &cp->findings)))
+		return err;
+	cp->is_found = true;
+	if ((err = findings_refuse(&cp->findings, cp->rep, -EOPNOTSUPP)))
+		return err;
+	findings_finish(&cp->findings);
 	return img_writer_create(cp->rep, cp->opt->image, &wo, &cp->writer);
 }
 
+static int gate_open(struct checkpoint *cp)
+{
+	if (!cp->root)
+		return 0;
+	int err = recorder_gate_open(cp->pid, cp->root);
+	undo_forget(cp->journal);
+	cp->root = 0;
+	return err ? report_fail(cp->rep, err, "process %d: the gate of its recorder cannot be opened: %s", cp->pid, strerror(-err)) : 0;
+}
+
+/* Who comes to the gate from now on waits there, for the length of our patience at most, should we be killed. */
+static int gate_close(struct checkpoint *cp, unsigned timeout_ms)
+{
+	const uint32_t open = 0;
+
+	if (cp->root || !cp->found.plugins.root_addr)
+		return 0;
+	cp->root = cp->found.plugins.root_addr;
+	int err = undo_note_bytes(cp->journal, cp->pid, cp->root + offsetof(struct recorder_root, closed), &open, sizeof(open));
+	if (!err)
+		err = recorder_gate_close(cp->pid, cp->root, timeout_ms);
+	return err ? report_fail(cp->rep, err, "process %d: the gate of its recorder cannot be closed: %s", cp->pid, strerror(-err)) : 0;
+}
+
+/* Stops the target at a moment at which its hardware can be described. Mostly the first one will do: a virtual CPU is hardly ever
+ * between an exit and its completion. Else the gate brings it to such a moment (recorder/root.h).
+ * Tests: kvm-checkpoints-at-random-moments, kvm-vcpu-that-never-comes-to-the-gate. */
 static int phase_freeze(struct checkpoint *cp)
 {
 	unsigned timeout = cp->opt->freeze_timeout_ms ? cp->opt->freeze_timeout_ms : FREEZE_TIMEOUT_MS;
+	struct timespec nap = { .tv_nsec = 500000 };
+	const char *what = "";
 
 	cp->freeze_us = timens_stopwatch_us();
-	int err = freeze_process(cp->rep, cp->pid, timeout, &cp->frozen);
-	cp->is_frozen = !err;
-	return err;
+	for (;;) {
+		int err = freeze_process(cp->rep, cp->pid, timeout, &cp->frozen);
+		if (err)
+			return err;
+		cp->is_frozen = true;
+		cp->found.plugins.frozen = &cp->frozen;
+		err = plugin_set_ready(&cp->found.plugins, &what);
+		cp->found.plugins.frozen = NULL;
+		if (err != -EAGAIN)
+			return err ? err : gate_open(cp);
+		report_debug(cp->rep, "not ready: %s", what);
+		if (timens_stopwatch_us() - cp->freeze_us > timeout * 1000ull)
+			return report_fail(cp->rep, -ETIMEDOUT, "process %d: %s within %u ms; try again, or give it longer with --timeout", cp->pid,
+					   what, timeout);
+		if (report_cancelled(cp->rep))
+			return -ECANCELED;
+		if ((err = gate_close(cp, timeout)) || (err = report_fault(cp->rep, "checkpoint.gate")))
+			return err;
+		freeze_thaw(&cp->frozen);
+		cp->is_frozen = false;
+		nanosleep(&nap, NULL);
+		if (nap.tv_nsec < 20000000)
+			nap.tv_nsec *= 2;
+	}
 }
 
 static int phase_collect(struct checkpoint *cp)
 {
-	struct collect *c = &cp->collect;
+	struct collect *c = &cp->found.collect;
 	uint64_t stub;
-	int err = survey(cp->job, cp->pid, cp->pidfd, cp->opt, true, &cp->files, c, &cp->findings);
 
+	/* The plugins' sessions go on; all else is looked at anew. */
+	collect_finish(c);
+	fd_capture_destroy(cp->found.files);
+	cp->is_found = false;
+	int err = survey(cp->job, cp->pid, cp->pidfd, cp->opt, &cp->frozen, &cp->found, &cp->findings);
+	cp->is_found = !err;
 	if (err || (err = findings_refuse(&cp->findings, cp->rep, -EOPNOTSUPP)))
 		return err;
 	c->frozen = &cp->frozen;
@@ -182,16 +257,21 @@ static int phase_snapshot(struct checkpoint *cp)
 {
 	AUTO_FREE struct snapshot_range *ranges = NULL;
 	size_t n = 0;
+	struct collect *c = &cp->found.collect;
+	struct plugin_set *plugins = &cp->found.plugins;
 	int err = img_writer_record(cp->writer, &rec_host_schema, &cp->host);
 
-	if (err || (err = collect_save(&cp->collect, cp->writer)) || (err = collect_exe(&cp->collect, cp->writer)) ||
-	    (err = fd_capture_save(cp->files, cp->writer)))
+	plugins->worker = c->worker;
+	plugins->place = c->place;
+	plugins->writer = cp->writer;
+	if (err || (err = collect_save(c, cp->writer)) || (err = collect_exe(c, cp->writer)) ||
+	    (err = fd_capture_save(cp->found.files, cp->writer)) || (err = plugin_set_save(plugins)))
 		return err;
 	if (cp->opt->stop)
 		return undo_run(cp->journal, cp->rep, &cp->frozen, false);
-	if ((err = snapshot_ranges(&cp->collect, &ranges, &n)))
+	if ((err = snapshot_ranges(c, &ranges, &n)))
 		return err;
-	return snapshot_fork(cp->rep, cp->collect.worker, &cp->collect.place, ranges, n, cp->journal, &cp->child);
+	return snapshot_fork(cp->rep, c->worker, &c->place, ranges, n, cp->journal, &cp->child);
 }
 
 static int phase_thaw(struct checkpoint *cp)
@@ -207,9 +287,9 @@ static int phase_thaw(struct checkpoint *cp)
 
 static int phase_write(struct checkpoint *cp)
 {
-	int err = collect_pages(&cp->collect, cp->child ? cp->child : cp->pid, cp->writer);
+	int err = collect_pages(&cp->found.collect, cp->child ? cp->child : cp->pid, cp->writer);
 
-	return err ? err : fd_capture_save_late(cp->files, cp->writer);
+	return err ? err : fd_capture_save_late(cp->found.files, cp->writer);
 }
 
 /* Only once the target runs again: by then the journal holds nothing but the child. */
@@ -232,9 +312,9 @@ static int phase_commit(struct checkpoint *cp)
 		return err;
 	img_writer_get_stats(cp->writer, &res->stats);
 	res->n_processes = 1;
-	res->n_threads = (unsigned)cp->collect.threads.n;
-	res->n_mappings = (unsigned)cp->collect.mappings.n;
-	res->n_files = fd_capture_count(cp->files);
+	res->n_threads = (unsigned)cp->found.collect.threads.n;
+	res->n_mappings = (unsigned)cp->found.collect.mappings.n;
+	res->n_files = fd_capture_count(cp->found.files);
 	if (cp->opt->stop) {
 		/* Its threads are ours to wait for while we trace them; the leader then goes to its own parent. */
 		kill(cp->pid, SIGKILL);
@@ -266,8 +346,9 @@ static void unwind(struct checkpoint *cp)
 	} else {
 		end_child(cp);
 	}
-	collect_finish(&cp->collect);
-	fd_capture_destroy(cp->files);
+	gate_open(cp);
+	if (cp->is_found)
+		found_finish(&cp->found);
 	img_schema_clear(&rec_host_schema, &cp->host);
 	findings_finish(&cp->findings);
 	if (cp->pidfd >= 0)

@@ -44,3 +44,9 @@ void stasis_job_claims(struct stasis_job *job, const struct fd_claim *claims, si
 	job->claims = claims;
 	job->n_claims = n;
 }
+
+void stasis_job_plugins(struct stasis_job *job, const struct stasis_plugin *const *plugins, size_t n)
+{
+	job->plugins = plugins;
+	job->n_plugins = n;
+}

@@ -9,6 +9,8 @@ struct stasis_job {
 	struct reporter rep;
 	const struct fd_claim *claims; /* host hardware that the plugins know; borrowed */
 	size_t n_claims;
+	const struct stasis_plugin *const *plugins; /* borrowed */
+	size_t n_plugins;
 };
 
 #endif

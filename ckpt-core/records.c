@@ -4,6 +4,7 @@
 
 #include "stasis.h"
 #include "fd/fd.h"
+#include "plugin/session.h"
 
 static const struct img_field host_fields[] = {
 	IMG_FIELD(1, rec_host, stasis_version, IMG_STR, IMG_DEC),
@@ -160,7 +161,7 @@ const struct img_schema rec_timer_schema = IMG_SCHEMA("TIMR", 1, IMG_MUST_UNDERS
 const struct img_schema rec_vma_schema = IMG_SCHEMA("VMA ", 1, IMG_MUST_UNDERSTAND, "memory mapping", rec_vma, vma_fields);
 const struct img_schema rec_guard_schema = IMG_SCHEMA("GARD", 1, IMG_MUST_UNDERSTAND, "guard region", rec_guard, guard_fields);
 
-size_t stasis_schemas(const struct img_schema *ret[STASIS_SCHEMAS_MAX])
+size_t stasis_schemas(const struct stasis_plugin *const *plugins, size_t n_plugins, const struct img_schema *ret[STASIS_SCHEMAS_MAX])
 {
 	static const struct img_schema *const own[] = {
 		&rec_host_schema, &rec_process_schema, &rec_thread_schema, &rec_seccomp_schema, &rec_timer_schema, &rec_vma_schema, &rec_guard_schema,
@@ -172,5 +173,5 @@ size_t stasis_schemas(const struct img_schema *ret[STASIS_SCHEMAS_MAX])
 		ret[n++] = own[i];
 	for (size_t i = 0; i < n_fd && n < STASIS_SCHEMAS_MAX; i++)
 		ret[n++] = fd[i];
-	return n;
+	return n + plugin_schemas(plugins, n_plugins, ret + n, STASIS_SCHEMAS_MAX - n);
 }

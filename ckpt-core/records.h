@@ -88,7 +88,7 @@ struct rec_timer {
 	int32_t overrun;
 };
 
-enum vma_kind { VMA_ANON = 1, VMA_FILE, VMA_VDSO };
+enum vma_kind { VMA_ANON = 1, VMA_FILE, VMA_VDSO, VMA_PLUGIN };
 
 struct rec_vma {
 	uint32_t process;
@@ -96,7 +96,7 @@ struct rec_vma {
 	uint32_t prot, kind;
 	bool shared;
 	uint64_t offset;
-	uint32_t backing;  /* VMA_FILE: id of a backing file */
+	uint32_t backing;  /* VMA_FILE: id of a backing file; VMA_PLUGIN: id of a FILE, whose plugin cares for the contents */
 	uint64_t vm_flags; /* PROC_VMA_* as it was */
 	uint32_t pkey;
 	char *name;        /* VMA_VDSO: "[vdso]", "[vvar]" ...; VMA_ANON: name given with PR_SET_VMA; else for people */

@@ -41,9 +41,17 @@ static int step_threads(struct restore *r, struct newborn *nb, const int fds[2])
 	int err;
 
 	(void)fds;
-	if ((err = threads_create(r, nb)) || (err = attributes_restore(r, nb)) || (err = threads_restore(r, nb)))
+	if ((err = threads_create(r, nb)) || (err = attributes_restore(r, nb)))
 		return err;
-	return release_prepare(r, nb);
+	return threads_restore(r, nb);
+}
+
+static int step_reconnect(struct restore *r, struct newborn *nb, const int fds[2])
+{
+	int err = plugins_late(r, nb);
+
+	(void)fds;
+	return err ? err : release_prepare(r, nb);
 }
 
 /* Tells the caller that all is ready, and goes on when it says so. */
@@ -63,6 +71,7 @@ static const struct {
 	{ "processes", step_processes },
 	{ "memory", step_memory },
 	{ "threads", step_threads },
+	{ "reconnect", step_reconnect },
 	{ "release", step_release },
 };
 
@@ -202,6 +211,7 @@ int stasis_restart(struct stasis_job *job, const struct stasis_restart_options *
 		else
 			ret->total_us = timens_stopwatch_us() - begin;
 	}
+	plugin_set_close(&r.plugins);
 	fd_plan_destroy(r.files);
 	restore_unload(&r);
 	img_reader_destroy(r.reader);

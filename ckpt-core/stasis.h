@@ -25,6 +25,10 @@ struct reporter *stasis_job_reporter(struct stasis_job *job);
 struct fd_claim;
 void stasis_job_claims(struct stasis_job *job, const struct fd_claim *claims, size_t n);
 
+/* The plugins that take part; borrowed for the life of the job. */
+struct stasis_plugin;
+void stasis_job_plugins(struct stasis_job *job, const struct stasis_plugin *const *plugins, size_t n);
+
 enum stasis_disk { STASIS_DISK_AUTO, STASIS_DISK_COPY, STASIS_DISK_NONE };
 
 struct stasis_checkpoint_options {
@@ -35,7 +39,7 @@ struct stasis_checkpoint_options {
 	int level;
 	enum stasis_disk disk;
 	const char *name; /* the target's registered name, kept in the image; may be NULL */
-	unsigned freeze_timeout_ms; /* 0 = default (10 s) */
+	unsigned freeze_timeout_ms; /* for threads to stop, and for hardware to come to rest; 0 = default (10 s) */
 };
 
 struct stasis_checkpoint_result {
@@ -61,6 +65,8 @@ struct stasis_restart_options {
 	bool plan_only;           /* stop after `plan`; findings tell */
 	bool stopped;             /* leave the target stopped (SIGSTOP) after release, for debuggers */
 	enum { STASIS_DISK_REVERT_AUTO, STASIS_DISK_REVERT_ALWAYS, STASIS_DISK_REVERT_KEEP } disk;
+	/* The target's monotonic clock, and with it a guest's: goes on where it was, or jumps by the real time that has passed. */
+	enum { STASIS_CLOCK_CONTINUE, STASIS_CLOCK_REALTIME } clock;
 	struct findings *findings; /* filled when not NULL */
 	/* Called in the caller's process when everything is in place and nothing can fail any more but the release itself, with
 	 * the pid of the first process as the caller sees it; for the terminal to be given to it. May be NULL. */
@@ -83,8 +89,8 @@ struct stasis_restarted {
  * descendant of the caller. The keeper process `init` lives as long as the target does and reaps it. */
 int stasis_restart(struct stasis_job *job, const struct stasis_restart_options *options, struct stasis_restarted *ret);
 
-/* All record schemas of the engine, for show: puts pointers into `ret` and returns how many. */
-#define STASIS_SCHEMAS_MAX 64
-size_t stasis_schemas(const struct img_schema *ret[STASIS_SCHEMAS_MAX]);
+/* All record schemas of the engine and of the plugins, for show: puts pointers into `ret` and returns how many. */
+#define STASIS_SCHEMAS_MAX 128
+size_t stasis_schemas(const struct stasis_plugin *const *plugins, size_t n_plugins, const struct img_schema *ret[STASIS_SCHEMAS_MAX]);
 
 #endif

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* The claims of all kinds of hardware. */
+/* The plugins that are built in, and the claims of hardware that none of them can take along yet. */
 #include "plugins.h"
 
 #include <errno.h>
@@ -7,7 +7,7 @@
 
 int plugins_claims(struct fd_claim **ret_claims, size_t *ret_n)
 {
-	const struct fd_claim *const tables[] = { kvm_claims, tap_claims, usb_claims, vfio_claims };
+	const struct fd_claim *const tables[] = { tap_claims, usb_claims, vfio_claims };
 	struct fd_claim *all = NULL;
 	size_t n = 0;
 
@@ -25,4 +25,12 @@ int plugins_claims(struct fd_claim **ret_claims, size_t *ret_n)
 	*ret_claims = all;
 	*ret_n = n;
 	return 0;
+}
+
+const struct stasis_plugin *const *plugins_built_in(size_t *ret_n)
+{
+	static const struct stasis_plugin *const all[] = { &kvm_plugin };
+
+	*ret_n = sizeof(all) / sizeof(all[0]);
+	return all;
 }

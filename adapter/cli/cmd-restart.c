@@ -19,7 +19,7 @@
 struct restart_args {
 	struct args_common common;
 	struct resource_map map;
-	char *pidfile, *disk, *name;
+	char *clock, *pidfile, *disk, *name;
 	int detach, host_pids, plan, stopped;
 };
 
@@ -241,6 +241,13 @@ static int restart_words(const struct cli_command *cmd, const struct restart_arg
 			return CLI_USAGE;
 		options->disk = disk;
 	}
+	if (status < 0 && a->clock) {
+		static const char *const clocks[] = { [STASIS_CLOCK_CONTINUE] = "continue", [STASIS_CLOCK_REALTIME] = "realtime", NULL };
+		int clock = args_choice(cmd, "--clock", a->clock, clocks);
+		if (clock < 0)
+			return CLI_USAGE;
+		options->clock = clock;
+	}
 	if (status < 0 && a->common.json && !a->plan)
 		status = args_wrong(cmd, "--json goes with --plan: a restarted target has the standard output for itself");
 	if (status < 0 && a->plan && (a->detach || a->pidfile))
@@ -289,6 +296,8 @@ static int restart_main(const struct cli_command *cmd, int argc, const char **ar
 		{ "disk", '\0', POPT_ARG_STRING, &a.disk, 0,
 		  "auto: disks get back the contents of the checkpoint; revert: other files at that path, too; "
 		  "keep: use them as they are", "HOW" },
+		{ "clock", '\0', POPT_ARG_STRING, &a.clock, 0,
+		  "continue: the target's clocks, and a guest's, go on from the checkpoint; realtime: they jump by the time since", "HOW" },
 		{ "host-pids", '\0', POPT_ARG_NONE, &a.host_pids, 0,
 		  "no pid namespace of its own; the old pids must be free", NULL },
 		{ "stopped", '\0', POPT_ARG_NONE, &a.stopped, 0, "leave the target stopped, for a debugger", NULL },
@@ -313,6 +322,7 @@ static int restart_main(const struct cli_command *cmd, int argc, const char **ar
 	resource_map_finish(&a.map);
 	free(a.pidfile);
 	free(a.disk);
+	free(a.clock);
 	free(a.name);
 	return status;
 }

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "recorder-path.h"
 #include "registry.h"
 #include "session.h"
 
@@ -44,9 +45,28 @@ static int run_register(struct registry *reg, const char *name, const char **wor
 	return err;
 }
 
-/* Returns only when the program cannot be started. */
-static int run_program(struct session *s, const char **words)
+/* Puts the recorder in front of whatever else is to be preloaded. Without it everything works but hardware that needs it. */
+static void run_preload(struct session *s)
 {
+	const char *others = getenv("LD_PRELOAD");
+	AUTO_FREE char *path = recorder_path(), *value = NULL;
+
+	if (!path) {
+		report_warn(s->rep, "%s is not found: virtual machines of KVM cannot be checkpointed; install stasis completely", RECORDER_LIBRARY);
+		return;
+	}
+	if (asprintf(&value, "%s%s%s", path, others && *others ? ":" : "", others ? others : "") < 0) {
+		value = NULL;
+		return;
+	}
+	setenv("LD_PRELOAD", value, 1);
+}
+
+/* Returns only when the program cannot be started. */
+static int run_program(struct session *s, const char **words, bool record)
+{
+	if (record)
+		run_preload(s);
 	/* Under Yama's ptrace_scope 1 only parents may trace; this lets a later `stasis checkpoint` of the same user do so. It
 	 * is kept over exec (Documentation/admin-guide/LSM/Yama.rst); without Yama it fails, which does not matter. */
 	prctl(PR_SET_PTRACER, PR_SET_PTRACER_ANY, 0, 0, 0);
@@ -61,9 +81,12 @@ static int run_main(const struct cli_command *cmd, int argc, const char **argv)
 {
 	AUTO_FREE char *name = NULL, *registered = NULL;
 	struct args_common common = { 0 };
+	int no_recorder = 0;
 	struct poptOption table[] = {
 		{ "name", 'n', POPT_ARG_STRING, &name, 0, "the target's name (default: the program's, numbered when taken)",
 		  "NAME" },
+		{ "no-recorder", '\0', POPT_ARG_NONE, &no_recorder, 0,
+		  "do not preload the recorder, which KVM needs to be checkpointed", NULL },
 		ARGS_HELP(&common),
 		POPT_TABLEEND,
 	};
@@ -91,7 +114,7 @@ static int run_main(const struct cli_command *cmd, int argc, const char **argv)
 		status = CLI_NOT_STARTED;
 	} else {
 		/* Without a name it can still be reached by its pid. What is wrong has been said. */
-		status = run_program(&s, args.words);
+		status = run_program(&s, args.words, !no_recorder);
 		if (registered)
 			registry_remove(&reg, registered, getpid());
 	}

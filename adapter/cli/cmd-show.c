@@ -3,6 +3,7 @@
 #include <errno.h>
 
 #include "reader.h"
+#include "plugins.h"
 #include "session.h"
 #include "show.h"
 
@@ -10,7 +11,9 @@ static int show_image(struct session *s, const char *path)
 {
 	struct img_reader *reader = NULL;
 	const struct img_schema *schemas[STASIS_SCHEMAS_MAX];
-	size_t n = stasis_schemas(schemas);
+	size_t n_plugins;
+	const struct stasis_plugin *const *plugins = plugins_built_in(&n_plugins);
+	size_t n = stasis_schemas(plugins, n_plugins, schemas);
 	int status = CLI_FAILED;
 
 	int err = img_reader_open(s->rep, path, &reader);

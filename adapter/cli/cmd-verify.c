@@ -5,6 +5,7 @@
 #include "base/cleanup.h"
 #include "cancel.h"
 #include "reader.h"
+#include "plugins.h"
 #include "session.h"
 #include "words.h"
 
@@ -12,7 +13,9 @@
 static int verify_records(const struct img_reader *reader)
 {
 	const struct img_schema *schemas[STASIS_SCHEMAS_MAX];
-	size_t n_schemas = stasis_schemas(schemas);
+	size_t n_plugins;
+	const struct stasis_plugin *const *plugins = plugins_built_in(&n_plugins);
+	size_t n_schemas = stasis_schemas(plugins, n_plugins, schemas);
 	int err = img_reader_require_known(reader, schemas, n_schemas);
 
 	for (size_t i = 0; !err && i < n_schemas; i++) {

@@ -82,6 +82,8 @@ int session_start_job(struct session *s)
 	if (err)
 		return report_fail(s->rep, err, "out of memory");
 	stasis_job_claims(s->job, s->claims, n);
+	const struct stasis_plugin *const *plugins = plugins_built_in(&n);
+	stasis_job_plugins(s->job, plugins, n);
 	return 0;
 }
 

@@ -9,6 +9,7 @@
 #include "fd/fd.h"
 #include "inject/batch.h"
 #include "inject/freeze.h"
+#include "plugin/session.h"
 #include "proc/maps.h"
 #include "records.h"
 #include "writer.h"
@@ -22,6 +23,7 @@ struct collect {
 	struct reporter *rep;
 	struct fd_process proc;
 	struct frozen *frozen;        /* NULL while only checking */
+	struct plugin_set *plugins;   /* for the mappings of their files; may be NULL; borrowed */
 	struct batch_place place;     /* of the worker: stub and scratch memory for calls on behalf of the whole process */
 	struct tracee *worker;
 	struct proc_vma *vmas;

@@ -90,7 +90,7 @@ static int mapping_backing(struct collect *c, struct fd_capture *files, const st
 	return fd_capture_mapping(files, &c->proc, &map, ret_backing);
 }
 
-static int mapping_add(struct collect *c, const struct proc_vma *v, uint32_t backing)
+static int mapping_add(struct collect *c, const struct proc_vma *v, uint32_t backing, bool plugin)
 {
 	struct rec_vma rec = { .process = c->proc.index, .start = v->start, .end = v->end, .prot = v->prot, .kind = VMA_ANON,
 			       .shared = v->shared, .offset = v->offset, .backing = backing, .vm_flags = v->vm_flags, .pkey = v->protection_key };
@@ -100,7 +100,7 @@ static int mapping_add(struct collect *c, const struct proc_vma *v, uint32_t bac
 		rec.kind = VMA_VDSO;
 		whole = !strcmp(v->name, "[vdso]"); /* its code, for a restart under another kernel */
 	} else if (backing) {
-		rec.kind = VMA_FILE;
+		rec.kind = plugin ? VMA_PLUGIN : VMA_FILE;
 	} else {
 		whole = v->ino; /* its file is gone: all of it is saved and it becomes anonymous memory */
 	}
@@ -128,7 +128,8 @@ static bool mapping_has_file(const struct proc_vma *v)
 
 /* The files behind mappings. Shared ones first: a private mapping of a deleted file is tied to the file if somebody else keeps
  * that, and becomes anonymous memory otherwise. */
-static int mapping_backings(struct collect *c, struct fd_capture *files, struct findings *findings, uint32_t *backings)
+static int mapping_backings(struct collect *c, struct fd_capture *files, struct findings *findings, uint32_t *backings,
+			    bool *by_plugin)
 {
 	for (int shared = 1; shared >= 0; shared--) {
 		for (size_t i = 0; i < c->n_vmas; i++) {
@@ -136,6 +137,11 @@ static int mapping_backings(struct collect *c, struct fd_capture *files, struct 
 			const struct mapping_rule *rule = proc_vma_is_vdso(v) ? NULL : mapping_rule(v);
 			int err = 0;
 			if (v->shared != (bool)shared)
+				continue;
+			if (c->plugins && v->shared && v->ino && (err = plugin_set_mapping(c->plugins, v, &backings[i])))
+				return err;
+			by_plugin[i] = backings[i];
+			if (by_plugin[i])
 				continue;
 			if (rule)
 				err = mapping_refuse(v, rule, findings);
@@ -152,6 +158,7 @@ int collect_mappings(struct collect *c, struct fd_capture *files, struct finding
 {
 	AUTO_FREE char *text = NULL;
 	AUTO_FREE uint32_t *backings = NULL;
+	AUTO_FREE bool *by_plugin = NULL;
 	size_t size;
 	int err = io_read_filef(&text, &size, "/proc/%d/smaps", c->proc.pid);
 
@@ -160,13 +167,13 @@ int collect_mappings(struct collect *c, struct fd_capture *files, struct finding
 	if (err)
 		return report_fail(c->rep, err, "process %d: its mappings (/proc/%d/smaps) cannot be read: %s", c->proc.pid, c->proc.pid,
 				   strerror(-err));
-	if (!(backings = calloc(c->n_vmas + 1, sizeof(*backings))))
+	if (!(backings = calloc(c->n_vmas + 1, sizeof(*backings))) || !(by_plugin = calloc(c->n_vmas + 1, sizeof(*by_plugin))))
 		return -ENOMEM;
-	if ((err = mapping_backings(c, files, findings, backings)))
+	if ((err = mapping_backings(c, files, findings, backings, by_plugin)))
 		return err;
 	for (size_t i = 0; i < c->n_vmas && !err; i++)
 		if (strcmp(c->vmas[i].name, "[vsyscall]"))
-			err = mapping_add(c, &c->vmas[i], backings[i]);
+			err = mapping_add(c, &c->vmas[i], backings[i], by_plugin[i]);
 	return err;
 }
 

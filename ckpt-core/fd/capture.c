@@ -16,6 +16,7 @@
 #include "fd/kinds.h"
 #include "fd/lock.h"
 #include "proc/status.h"
+#include "stasis/plugin.h"
 
 int fd_capture_create(struct reporter *rep, const struct fd_capture_options *options, struct fd_capture **ret)
 {
@@ -213,7 +214,9 @@ static int describe(struct fd_capture *cap, struct fd_file *file, const struct p
 	if (copy < 0)
 		return copy;
 	file->claim = fd_capture_claim(cap, file->link);
-	file->kind = file->claim ? &fd_kind_foreign : NULL;
+	const char *what;
+	const struct stasis_plugin *plugin = fd_plugin_claim(cap, file->link, &file->st, &what);
+	file->kind = plugin ? &fd_kind_plugin : file->claim ? &fd_kind_foreign : NULL;
 	for (const struct fd_kind *const *k = fd_kinds; !file->kind; k++)
 		if (!(*k)->claim || (*k)->claim(&look))
 			file->kind = *k;
@@ -223,6 +226,11 @@ static int describe(struct fd_capture *cap, struct fd_file *file, const struct p
 		if (!(file->state = calloc(1, file->kind->state_schema->size)))
 			return -ENOMEM;
 		memcpy(file->state, &file->r.id, sizeof(file->r.id));
+	}
+	if (plugin) {
+		struct fd_plugin_state *state = file->state;
+		if (!(state->plugin = strdup(plugin->name)) || !(state->what = strdup(what)))
+			return -ENOMEM;
 	}
 	if (!(file->r.flags & O_PATH))
 		read_owner(file, copy);

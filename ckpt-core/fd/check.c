@@ -46,6 +46,14 @@ static const struct fd_slot *first_slot(const struct fd_capture *cap, const stru
 	return NULL;
 }
 
+/* What people call it. */
+static const char *kind_label(const struct fd_file *file)
+{
+	if (file->kind == &fd_kind_plugin)
+		return ((const struct fd_plugin_state *)file->state)->what;
+	return file->claim ? file->claim->kind : file->kind->name;
+}
+
 static int check_slot(struct fd_capture *cap, const struct fd_slot *slot, struct findings *findings)
 {
 	const struct fd_slot *first = first_slot(cap, slot);
@@ -63,9 +71,9 @@ static int check_slot(struct fd_capture *cap, const struct fd_slot *slot, struct
 		                  first->r.process == slot->r.process ? "shares what fd %d has open"
 		                                                      : "shares what fd %d of process %d has open",
 		                  first->r.fd, pid_of(cap, first->r.process));
-		return fd_verdict_give(&v, findings, object, file->claim ? file->claim->kind : file->kind->name);
+		return fd_verdict_give(&v, findings, object, kind_label(file));
 	}
-	if (file->claim)
+	if (file->claim && file->kind != &fd_kind_plugin)
 		fd_verdict_obstacle(&v, file->claim->remedy, "%s", file->claim->obstacle);
 	else if (file->kind->check)
 		err = file->kind->check(cap, file, &v);
@@ -73,7 +81,7 @@ static int check_slot(struct fd_capture *cap, const struct fd_slot *slot, struct
 		fd_verdict_action(&v, "%s", file->kind->action ? file->kind->action : "restored");
 	if (err && !v.err)
 		v.err = err;
-	return fd_verdict_give(&v, findings, object, file->claim ? file->claim->kind : file->kind->name);
+	return fd_verdict_give(&v, findings, object, kind_label(file));
 }
 
 int fd_capture_check(struct fd_capture *cap, struct findings *findings)

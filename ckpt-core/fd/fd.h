@@ -23,6 +23,8 @@ struct fd_process {
 };
 
 /* ---- capture ---- */
+struct stasis_plugin;
+struct fd_plan;
 struct fd_capture; /* everything found: descriptions, descriptors, backing files */
 
 /* Descriptors and mappings that the core does not know but somebody above it does, by the text of the link: a better reason and
@@ -41,6 +43,8 @@ struct fd_capture_options {
 	const char *image_path;        /* for reflinks: clones are made in its directory; NULL = none are made */
 	const struct fd_claim *claims; /* the first that fits counts; copied */
 	size_t n_claims;
+	const struct stasis_plugin *const *plugins; /* borrowed */
+	size_t n_plugins;
 };
 
 int fd_capture_create(struct reporter *rep, const struct fd_capture_options *options, struct fd_capture **ret);
@@ -82,6 +86,12 @@ struct fd_plan_options {
 	struct resource_map *map; /* may be NULL */
 	int disk;                 /* stasis_restart_options.disk */
 	bool stdio_inherit; /* descriptors 0-2 that were a terminal or had their peer outside become the caller's own 0-2 */
+	const struct stasis_plugin *const *plugins; /* borrowed */
+	size_t n_plugins;
+	/* Plugins at work: after the records are loaded, to say what they need; in stage 1, to make their descriptors. May be NULL. */
+	int (*loaded)(void *ctx, struct fd_plan *plan);
+	int (*restore)(void *ctx, struct fd_plan *plan, uint32_t index);
+	void *ctx;
 };
 
 /* Loads the records, compares with this host, adds a finding per need and an obstacle per unmet need. Changes nothing. */

@@ -168,7 +168,10 @@ int fd_plan_install(struct fd_plan *plan, uint32_t index, const int *keep, size_
 		if (keep[i] <= plan->max_fd)
 			return report_fail(plan->rep, -EINVAL, "descriptor %d is needed by the target and cannot be kept",
 			                   keep[i]);
-	err = install_kinds(plan, index);
+	if (plan->o.restore)
+		err = plan->o.restore(plan->o.ctx, plan, index);
+	if (!err)
+		err = install_kinds(plan, index);
 	if (!err)
 		err = place_slots(plan, index);
 	if (!err)

@@ -25,6 +25,12 @@
 
 struct fd_kind;
 
+/* What will happen to one thing, and what stands in the way. Texts are owned; see fd_verdict_*. */
+struct fd_verdict {
+	char *action, *obstacle, *remedy;
+	int err; /* -ENOMEM once a text could not be kept */
+};
+
 /* An open file description, on both sides. */
 struct fd_file {
 	struct fd_file_record r;
@@ -43,6 +49,7 @@ struct fd_file {
 	unsigned own;   /* for the kind's own use between its callbacks, zero at first; so is own_ptr (freed) */
 	void *own_ptr;
 	const struct fd_claim *claim; /* not NULL: an adapter's word on it */
+	struct fd_verdict said;       /* of a plugin's: what the plugin says of it, both sides */
 
 	/* restore */
 	int fd;          /* from prepare on: the description, at a high number; -1 = made by install or late, or a stdio one */
@@ -94,15 +101,11 @@ struct fd_lock {
 	enum fd_lock_kind kind;
 };
 
-/* What will happen to one thing, and what stands in the way. Texts are owned; see fd_verdict_*. */
-struct fd_verdict {
-	char *action, *obstacle, *remedy;
-	int err; /* -ENOMEM once a text could not be kept */
-};
-
 __attribute__((format(printf, 2, 3))) void fd_verdict_action(struct fd_verdict *v, const char *fmt, ...);
 /* `remedy` is copied. The first obstacle stays. */
 __attribute__((format(printf, 3, 4))) void fd_verdict_obstacle(struct fd_verdict *v, const char *remedy, const char *fmt, ...);
+
+void fd_verdict_clear(struct fd_verdict *v);
 
 /* Hands the verdict to the findings and clears it. */
 int fd_verdict_give(struct fd_verdict *v, struct findings *findings, const char *object, const char *kind);

@@ -13,7 +13,8 @@ const struct fd_kind *const fd_kinds[] = {
 	&fd_kind_path,       &fd_kind_kernel,  &fd_kind_memfd,    &fd_kind_regular, &fd_kind_directory, &fd_kind_pipe,
 	&fd_kind_fifo,       &fd_kind_eventfd, &fd_kind_signalfd, &fd_kind_timerfd, &fd_kind_epoll,     &fd_kind_inotify,
 	&fd_kind_pidfd,      &fd_kind_unix,    &fd_kind_tcp,      &fd_kind_inet,    &fd_kind_netlink,   &fd_kind_socket,
-	&fd_kind_pty_master, &fd_kind_tty,     &fd_kind_device,   &fd_kind_block,   &fd_kind_foreign,   NULL,
+	&fd_kind_pty_master, &fd_kind_tty,     &fd_kind_plugin,   &fd_kind_device,  &fd_kind_block,     &fd_kind_foreign,
+	NULL,
 };
 
 const struct fd_kind *fd_kind_find(const char *name)
@@ -58,16 +59,21 @@ void fd_verdict_obstacle(struct fd_verdict *v, const char *remedy, const char *f
 	va_end(ap);
 }
 
+void fd_verdict_clear(struct fd_verdict *v)
+{
+	free(v->action);
+	free(v->obstacle);
+	free(v->remedy);
+	*v = (struct fd_verdict){ 0 };
+}
+
 int fd_verdict_give(struct fd_verdict *v, struct findings *findings, const char *object, const char *kind)
 {
 	int err = v->err;
 
 	if (!err)
 		err = findings_add(findings, object, kind, v->action, v->obstacle, v->remedy);
-	free(v->action);
-	free(v->obstacle);
-	free(v->remedy);
-	*v = (struct fd_verdict){ 0 };
+	fd_verdict_clear(v);
 	return err;
 }
 
@@ -95,6 +101,7 @@ void fd_file_destroy(struct fd_file *file)
 		free(file->state);
 	}
 	img_schema_clear(&fd_file_schema, &file->r);
+	fd_verdict_clear(&file->said);
 	free(file->link);
 	free(file->own_ptr);
 	free(file);
@@ -128,6 +135,7 @@ const struct img_schema *const *fd_schemas(size_t *ret_n)
 		&fd_block_schema,    &fd_pipe_schema,    &fd_pipe_data_schema, &fd_eventfd_schema,
 		&fd_signalfd_schema, &fd_timerfd_schema, &fd_epoll_schema,     &fd_inotify_schema,
 		&fd_pidfd_schema,    &fd_tty_schema,     &sock_state_schema,   &sock_item_schema,
+		&fd_plugin_schema,
 	};
 
 	*ret_n = ARRAY_SIZE(all);

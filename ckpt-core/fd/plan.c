@@ -212,6 +212,13 @@ static int load_kinds(struct fd_plan *plan)
 
 /* ---- plan ---- */
 
+static const char *plan_label(const struct fd_file *file)
+{
+	if (file->kind == &fd_kind_plugin && ((const struct fd_plugin_state *)file->state)->what)
+		return ((const struct fd_plugin_state *)file->state)->what;
+	return file->kind == &fd_kind_foreign ? file->r.kind : file->kind->name;
+}
+
 static int plan_files(struct fd_plan *plan, struct findings *findings)
 {
 	vec_each(&plan->files, it) {
@@ -227,8 +234,7 @@ static int plan_files(struct fd_plan *plan, struct findings *findings)
 			v.err = err;
 		snprintf(object, sizeof(object), "fd %d", file->slot_fd);
 		if (v.action || v.obstacle || v.err)
-			err = fd_verdict_give(&v, findings, object,
-			                      file->kind == &fd_kind_foreign ? file->r.kind : file->kind->name);
+			err = fd_verdict_give(&v, findings, object, plan_label(file));
 		if (err)
 			return err;
 	}
@@ -260,6 +266,8 @@ int fd_plan_create(struct reporter *rep, const struct img_reader *reader, const 
 		err = load_locks(plan);
 	if (!err)
 		err = load_kinds(plan);
+	if (!err && plan->o.loaded)
+		err = plan->o.loaded(plan->o.ctx, plan);
 	if (!err)
 		err = fd_stdio_plan(plan, findings);
 	if (!err)

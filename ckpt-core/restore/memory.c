@@ -16,6 +16,7 @@
 
 #include "base/cleanup.h"
 #include "base/io.h"
+#include "fd/fd-plugin.h"
 #include "kernel.h"
 #include "proc/maps.h"
 #include "restore/restore.h"
@@ -226,7 +227,7 @@ static int map_flags(const struct rec_vma *v)
 
 	if (v->vm_flags & PROC_VMA_DP)
 		flags = MAP_FIXED_NOREPLACE | MAP_DROPPABLE;
-	if (v->kind != VMA_FILE)
+	if (v->kind != VMA_FILE && v->kind != VMA_PLUGIN)
 		flags |= MAP_ANONYMOUS;
 	if (v->vm_flags & PROC_VMA_NR)
 		flags |= MAP_NORESERVE;
@@ -253,9 +254,13 @@ static int map_all(struct restore *r, struct newborn *nb, const struct img_exten
 				break;
 			}
 		}
+		if (v->kind == VMA_PLUGIN && (fd = fd_plugin_number(r->files, nb->rec->index, v->backing)) < 0) {
+			err = report_fail(r->rep, -EBADMSG, "image %s: the descriptor behind mapping %lx is missing", img_reader_path(r->reader), v->start);
+			break;
+		}
 		if (!(err = feed_room(&f, 2, 0))) {
 			batch_call(&f.b, SYS_mmap, 0, v->start, v->end - v->start, first_prot(e, n, v), (uint64_t)map_flags(v), (uint64_t)fd,
-				   v->kind == VMA_FILE ? v->offset : 0);
+				   v->kind == VMA_FILE || v->kind == VMA_PLUGIN ? v->offset : 0);
 			if (v->vm_flags & PROC_VMA_HG)
 				batch_call(&f.b, SYS_madvise, INJECT_MAY_FAIL, v->start, v->end - v->start, MADV_HUGEPAGE);
 			else if (v->vm_flags & PROC_VMA_NH)

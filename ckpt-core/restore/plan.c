@@ -160,8 +160,11 @@ static int plan_region(struct restore *r)
 
 int restore_plan(struct restore *r, struct findings *findings)
 {
-	struct fd_plan_options fo = { .map = r->opt->map, .disk = (int)r->opt->disk, .stdio_inherit = true };
+	struct fd_plan_options fo = { .map = r->opt->map, .disk = (int)r->opt->disk, .stdio_inherit = true, .plugins = r->job->plugins,
+				      .n_plugins = r->job->n_plugins, .loaded = plugins_planned, .restore = plugins_restore, .ctx = r };
 	int err;
+
+	r->plugins = (struct plugin_set){ .rep = r->rep, .reader = r->reader, .map = r->opt->map, .findings = findings };
 
 	if ((err = plan_cpu(r, findings)) || (err = plan_vdso(r, findings)) || (err = plan_privilege(r, findings)) ||
 	    (err = plan_pids(r, findings)) || (err = plan_directory(r, findings)) || (err = plan_region(r)))

@@ -23,6 +23,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -57,10 +58,21 @@ static int user_namespace(struct restore *r)
 	return 0;
 }
 
+/* How long the target was away by the wall clocks of both hosts; never less than nothing. */
+static int64_t time_away(const struct restore *r)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	int64_t away = now.tv_sec * 1000000000ll + now.tv_nsec - r->host.items[0].realtime_ns;
+	return away > 0 ? away : 0;
+}
+
 static int time_namespace(struct restore *r, const struct rec_process *p)
 {
 	struct timens_clocks host = timens_host_now();
-	int64_t monotonic = p->monotonic_ns - host.monotonic_ns, boottime = p->boottime_ns - host.boottime_ns;
+	int64_t away = r->opt->clock == STASIS_CLOCK_REALTIME ? time_away(r) : 0;
+	int64_t monotonic = p->monotonic_ns + away - host.monotonic_ns, boottime = p->boottime_ns + away - host.boottime_ns;
 	char text[128];
 	int err;
 

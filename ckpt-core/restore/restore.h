@@ -8,6 +8,7 @@
 #include "inject/batch.h"
 #include "inject/tracee.h"
 #include "job.h"
+#include "plugin/session.h"
 #include "reader.h"
 #include "records.h"
 
@@ -24,6 +25,7 @@ struct restore {
 	const struct stasis_restart_options *opt;
 	struct img_reader *reader;
 	struct fd_plan *files;
+	struct plugin_set plugins;
 	/* the image */
 	RECORDS(struct rec_host) host;
 	RECORDS(struct rec_process) processes;
@@ -81,6 +83,12 @@ int memory_restore(struct restore *r, struct newborn *nb);
 int threads_create(struct restore *r, struct newborn *nb);
 int attributes_restore(struct restore *r, struct newborn *nb);
 int threads_restore(struct restore *r, struct newborn *nb);
+
+/* plugins.c: what plugins need of this host (as fd_plan_options.loaded), their descriptors (as .restore), and the state that they
+ * put back in when everything else is in place. */
+int plugins_planned(void *ctx, struct fd_plan *plan);
+int plugins_restore(void *ctx, struct fd_plan *plan, uint32_t index);
+int plugins_late(struct restore *r, struct newborn *nb);
 
 /* release.c: takes out the stub and sets the final registers; then lets all threads run. */
 int release_prepare(struct restore *r, struct newborn *nb);

@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/* Gives one virtual CPU its state back, by calls made in the process that owns it.
+ *
+ * Order, and why (arch/x86/kvm/x86.c of the kernel; tests in brackets). CPUID before everything: it decides which registers and bits
+ * exist [bare guests, control registers]. TSC frequency before anything that counts in it. IA32_FEATURE_CONTROL before other MSRs.
+ * Special registers before nested state (EFER.SVME must be set), before general ones, before the LAPIC (its address and mode are in
+ * APIC_BASE) [bare guests, LAPIC]. XCR0 before the FPU state that it makes room for [FPU]. The other MSRs when guest memory is there,
+ * for the paravirtual ones write into it [kvm-linux-two-generations]. Events after the general registers, whose setting clears
+ * pending exceptions, and after the LAPIC [NMI pending]. MP_STATE after the LAPIC, debug registers at the end. TSC and its deadline are
+ * for clock.c. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+
+#include "kvm.h"
+#include "kvm/names.h"
+
+static int vcpu_fail(struct stasis_session *s, const struct kvm_rec_vcpu *v, const char *what, int err)
+{
+	return stasis_fail(s, err, "virtual CPU %u (fd %d): %s is refused by this host's KVM: %s", v->id, v->fd, what, strerror(-err));
+}
+
+static void put(struct stasis_calls *c, const struct kvm_rec_vcpu *v, uint64_t request, const struct img_bytes *data)
+{
+	if (data->size)
+		kvm_calls_ioctl(c, 0, v->fd, request, data->data, data->size, NULL);
+}
+
+static int put_cpuid(struct stasis_calls *c, const struct kvm_rec_vcpu *v)
+{
+	size_t size = sizeof(struct kvm_cpuid2) + v->cpuid.size;
+	struct kvm_cpuid2 *cpuid = calloc(1, size);
+
+	if (!cpuid)
+		return -ENOMEM;
+	cpuid->nent = (uint32_t)(v->cpuid.size / sizeof(struct kvm_cpuid_entry2));
+	memcpy(cpuid->entries, v->cpuid.data, v->cpuid.size);
+	kvm_calls_ioctl(c, 0, v->fd, KVM_SET_CPUID2, cpuid, size, NULL);
+	free(cpuid);
+	return 0;
+}
+
+/* The exceptions that an older kernel's GET_SREGS shows in its bitmap are restored with the events. */
+static void put_sregs(struct stasis_calls *c, const struct kvm_rec_vcpu *v)
+{
+	if (v->sregs2) {
+		put(c, v, KVM_SET_SREGS2, &v->sregs);
+	} else if (v->sregs.size == sizeof(struct kvm_sregs)) {
+		struct kvm_sregs sregs;
+		memcpy(&sregs, v->sregs.data, sizeof(sregs));
+		memset(sregs.interrupt_bitmap, 0, sizeof(sregs.interrupt_bitmap));
+		kvm_calls_ioctl(c, 0, v->fd, KVM_SET_SREGS, &sregs, sizeof(sregs), NULL);
+	}
+}
+
+static const struct kvm_msr_entry *msrs_of(const struct kvm_rec_vcpu *v, size_t *ret_n)
+{
+	*ret_n = v->msrs.size / sizeof(struct kvm_msr_entry);
+	return v->msrs.data;
+}
+
+/* What cannot be written but reads as it did is as it was: some can only be read. */
+static int check_refused(struct stasis_session *s, const struct kvm_rec_vcpu *v, const struct kvm_msr_entry *refused, size_t n)
+{
+	struct stasis_calls *c;
+	char name[64];
+	int err = 0;
+
+	for (size_t i = 0; i < n && !err; i++) {
+		size_t call;
+		if ((err = stasis_calls_create(s, 1, &c)))
+			return err;
+		uint64_t at = kvm_calls_msr(c, v->fd, KVM_GET_MSRS, refused[i].index, 0, &call);
+		err = stasis_calls_run(c, NULL);
+		const struct kvm_one_msr *now = stasis_calls_at(c, at);
+		uint64_t is = !err && stasis_calls_result(c, call) == 1 ? now->entry.data : 0;
+		if (!err && is != refused[i].data)
+			err = stasis_fail(s, -ENOTSUP, "virtual CPU %u (fd %d): %s cannot be set to %#llx on this host (it is %#llx); use a host and kernel "
+						       "like the one it came from",
+					  v->id, v->fd, kvm_names_msr(refused[i].index, name, sizeof(name)), refused[i].data, (unsigned long long)is);
+		stasis_calls_destroy(c);
+	}
+	return err;
+}
+
+static int put_msrs(struct stasis_session *s, const struct kvm_rec_vcpu *v, bool first)
+{
+	struct stasis_calls *c;
+	size_t n, n_calls = 0, n_refused = 0;
+	const struct kvm_msr_entry *all = msrs_of(v, &n);
+	struct kvm_msr_entry *refused = calloc(n + 1, sizeof(*refused));
+	size_t *calls = calloc(n + 1, sizeof(*calls)), *which = calloc(n + 1, sizeof(*which));
+	int err = refused && calls && which ? stasis_calls_create(s, n + 1, &c) : -ENOMEM;
+
+	if (!err) {
+		for (size_t i = 0; i < n; i++) {
+			if (kvm_msr_is_first(all[i].index) != first || kvm_msr_is_apart(all[i].index) || kvm_msr_is_idle(&all[i]))
+				continue;
+			which[n_calls] = i;
+			kvm_calls_msr(c, v->fd, KVM_SET_MSRS, all[i].index, all[i].data, &calls[n_calls++]);
+		}
+		if (n_calls && (err = stasis_calls_run(c, NULL)))
+			vcpu_fail(s, v, "an MSR", err);
+		for (size_t i = 0; i < n_calls && !err; i++)
+			if (stasis_calls_result(c, calls[i]) != 1)
+				refused[n_refused++] = all[which[i]];
+		stasis_calls_destroy(c);
+	}
+	if (!err)
+		err = check_refused(s, v, refused, n_refused);
+	free(refused);
+	free(calls);
+	free(which);
+	return err;
+}
+
+/* Runs what was added, and names what failed. */
+static int run(struct stasis_session *s, struct stasis_calls *c, const struct kvm_rec_vcpu *v, const char *const *names, size_t n_names)
+{
+	size_t failed = 0;
+	int err = stasis_calls_run(c, &failed);
+
+	return err ? vcpu_fail(s, v, failed < n_names ? names[failed] : "its state", err) : 0;
+}
+
+static int put_base(struct stasis_session *s, const struct kvm_rec_vcpu *v)
+{
+	const char *names[4] = { 0 };
+	struct stasis_calls *c;
+	size_t n = 0;
+	int err = stasis_calls_create(s, 8, &c);
+
+	if (err)
+		return err;
+	if (v->cpuid.size) {
+		err = put_cpuid(c, v);
+		names[n++] = "KVM_SET_CPUID2";
+	}
+	if (v->tsc_khz) {
+		stasis_calls_add(c, 0, SYS_ioctl, (uint64_t)v->fd, KVM_SET_TSC_KHZ, v->tsc_khz, 0);
+		names[n++] = "KVM_SET_TSC_KHZ";
+	}
+	if (!err)
+		err = run(s, c, v, names, n);
+	stasis_calls_destroy(c);
+	return err;
+}
+
+static int put_state(struct stasis_session *s, const struct kvm_rec_vcpu *v, bool registers)
+{
+	static const char *const before[] = { "KVM_SET_SREGS", "KVM_SET_NESTED_STATE", "KVM_SET_REGS", "KVM_SET_XCRS", "KVM_SET_XSAVE", "KVM_SET_LAPIC" };
+	static const char *const after[] = { "KVM_SET_VCPU_EVENTS", "KVM_SET_MP_STATE", "KVM_SET_DEBUGREGS" };
+	const char *names[8];
+	struct stasis_calls *c;
+	size_t n = 0;
+	int err = stasis_calls_create(s, 8, &c);
+
+	if (err)
+		return err;
+	const struct {
+		uint64_t request;
+		const struct img_bytes *data;
+	} one[] = { { 0, &v->sregs }, { KVM_SET_NESTED_STATE, &v->nested }, { KVM_SET_REGS, &v->regs }, { KVM_SET_XCRS, &v->xcrs },
+		    { KVM_SET_XSAVE, &v->xsave }, { KVM_SET_LAPIC, &v->lapic } },
+	  two[] = { { KVM_SET_VCPU_EVENTS, &v->events }, { KVM_SET_MP_STATE, &v->mp_state }, { KVM_SET_DEBUGREGS, &v->debugregs } };
+	for (size_t i = 0; i < (registers ? KVM_N_OF(one) : KVM_N_OF(two)); i++) {
+		const struct img_bytes *data = registers ? one[i].data : two[i].data;
+		if (!data->size)
+			continue;
+		names[n++] = registers ? before[i] : after[i];
+		if (registers && !i)
+			put_sregs(c, v);
+		else
+			put(c, v, registers ? one[i].request : two[i].request, data);
+	}
+	err = run(s, c, v, names, n);
+	stasis_calls_destroy(c);
+	return err;
+}
+
+int kvm_vcpu_late(struct stasis_session *s, const struct kvm_rec_vcpu *v)
+{
+	int err = put_base(s, v);
+
+	if (err || (err = put_msrs(s, v, true)) || (err = put_state(s, v, true)) || (err = put_msrs(s, v, false)))
+		return err;
+	return put_state(s, v, false);
+}

@@ -1,0 +1,5 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/* Whose calls the recorder watches. */
+#include "kvm/record.h"
+
+const struct recorder_kind *const recorder_kinds[] = { &kvm_recorder_kind, NULL };
