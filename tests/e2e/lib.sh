@@ -11,9 +11,15 @@ PATH=$PATH:/usr/sbin:/sbin
 e2e_here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 e2e_start=$(date +%s%N)
 e2e_pids=()
-scratch=$(mktemp -d "${TMPDIR:-/tmp}/stasis-e2e.XXXXXX") || exit 1
+E2E_PATIENCE=${E2E_PATIENCE:-120} # seconds, for what a guest does
+if [ -n "${E2E_SCRATCH:-}" ]; then # it must be this one, as it was on another host
+	scratch=$E2E_SCRATCH
+	mkdir -p "$scratch" || exit 1
+else
+	scratch=$(mktemp -d "${TMPDIR:-/tmp}/stasis-e2e.XXXXXX") || exit 1
+fi
 export STASIS_RUNTIME_DIR=$scratch/run # names of targets are kept there: ours are nobody else's business
-mkdir -m 700 "$STASIS_RUNTIME_DIR"
+mkdir -p -m 700 "$STASIS_RUNTIME_DIR"
 
 # ---- saying ----
 elapsed_ms() { echo $((($(date +%s%N) - ${1:-$e2e_start}) / 1000000)); }
@@ -34,7 +40,7 @@ own() { e2e_pids+=("$1"); }
 end_process() { # PID: kills it and waits until it is gone
 	kill -9 "$1" 2>/dev/null
 	wait "$1" 2>/dev/null
-	wait_for 10 "process $1 to be gone" is_gone "$1"
+	wait_for "$E2E_PATIENCE" "process $1 to be gone" is_gone "$1"
 	local i
 	for i in "${!e2e_pids[@]}"; do
 		[ "${e2e_pids[i]}" != "$1" ] || unset "e2e_pids[i]"
@@ -115,45 +121,55 @@ guest_disk() { # makes disk.qcow2: ext4 with one file of random data
 	qemu-img convert -f raw -O qcow2 "$scratch/disk.raw" "$scratch/disk.qcow2" || fail "qemu-img convert"
 	rm -r "$scratch/disk.raw" "$scratch/seed"
 }
-# guest_start "KERNEL ARGUMENTS" MEMORY_MIB [QEMU ARGUMENTS...]: starts it, by way of the array `launcher`, and sets `pid`.
-launcher=()
-guest_start() {
+# guest_launch "KERNEL ARGUMENTS" MEMORY_MIB [QEMU ARGUMENTS...]: starts it, by way of the array `launcher`, and sets `pid`.
+launcher=() guest_machine=(-accel tcg -no-reboot) guest_kernel=vmlinuz guest_words="quiet panic=-1 period=50"
+guest_launch() {
 	local append=$1 memory=$2
 	shift 2
 	serial=$scratch/serial.sock qmp=$scratch/qmp.sock log=$scratch/console.log
-	"${launcher[@]}" qemu-system-x86_64 -accel tcg -smp 2 -m "$memory" -nodefaults -display none -no-reboot \
-		-kernel "$E2E_GUEST/vmlinuz" -initrd "$E2E_GUEST/initrd" -append "console=ttyS0 quiet panic=-1 period=50 $append" \
+	rm -f "$scratch/qemu.pid" "$log"
+	"${launcher[@]}" qemu-system-x86_64 "${guest_machine[@]}" -smp 2 -m "$memory" -nodefaults -display none \
+		-kernel "$E2E_GUEST/$guest_kernel" -initrd "$E2E_GUEST/initrd" -append "console=ttyS0 $guest_words $append" \
 		-chardev "socket,id=serial,path=$serial,server=on,wait=off,logfile=$log" -serial chardev:serial \
 		-qmp "unix:$qmp,server=on,wait=off" -pidfile "$scratch/qemu.pid" "$@" >"$scratch/qemu.out" 2>&1 </dev/null &
-	own $!
-	wait_for 20 "QEMU to start" test -s "$scratch/qemu.pid"
+	qemu_job=$!
+	own $qemu_job
+	wait_for "$E2E_PATIENCE" "QEMU to start" guest_has_begun
 	pid=$(cat "$scratch/qemu.pid")
 	own "$pid"
-	wait_for 120 "the guest's first tick" grep -qs '^TICK' "$log"
+}
+guest_start() { # ARGUMENTS of guest_launch: and waits until the guest is up
+	guest_launch "$@"
+	wait_for "$E2E_PATIENCE" "the guest's first tick" guest_is_up
 	step "guest is up: pid $pid"
 }
+guest_has_begun() { is_gone "$qemu_job" && fail "QEMU has ended"; test -s "$scratch/qemu.pid"; }
+guest_is_up() { is_gone "$pid" && fail "QEMU has ended"; grep -qs '^TICK' "$log"; }
 log_size() { stat -c %s "$log"; }
 log_has() { tail -c "+$((1 + $1))" "$log" 2>/dev/null | tr -d '\r' | grep -aq -- "$2"; } # OFFSET PATTERN
 
-# guest_ask LINE PATTERN [SECONDS]: says something to the console and waits for the answer.
+# guest_ask LINE PATTERN: says something to the console and waits for the answer.
 guest_ask() {
 	local from fd
 	from=$(log_size)
 	exec {fd}> >(exec socat - "UNIX-CONNECT:$serial" >/dev/null 2>>"$scratch/socat.log")
 	printf '%s%s' "$1" "${E2E_EOL-$'\n'}" >&"$fd"
-	wait_for "${3:-60}" "'$2' in answer to '$1'" log_has "$from" "$2"
+	wait_for "$E2E_PATIENCE" "'$2' in answer to '$1'" log_has "$from" "$2"
 	exec {fd}>&- # only now: a client that hangs up at once may take its words back
 }
 guest_md5() { # ID: prints what the guest reads from its disk
 	guest_ask "md5 $1" "^MD5END $1" >&2
 	sed -n "s/^MD5 $1 //p" "$log" | tail -n 20
 }
-serial_shows_ticks() { timeout 10 socat -u "UNIX-CONNECT:$serial" - 2>/dev/null | grep -aqm1 '^TICK'; }
+serial_shows_ticks() { timeout "$E2E_PATIENCE" socat -u "UNIX-CONNECT:$serial" - 2>/dev/null | grep -aqm1 '^TICK'; }
 qmp_ask() { # COMMAND: prints the answer
-	{
-		printf '{"execute":"qmp_capabilities"}\n{"execute":"%s"}\n' "$1"
-		sleep 0.5
-	} | timeout 10 socat - "UNIX-CONNECT:$qmp" 2>/dev/null | grep -v '"event"' | tail -n 1
+	local fd
+	rm -f "$scratch/qmp-answer"
+	exec {fd}> >(exec socat - "UNIX-CONNECT:$qmp" >"$scratch/qmp-answer" 2>/dev/null)
+	printf '{"execute":"qmp_capabilities"}\n{"execute":"%s","id":"asked"}\n' "$1" >&"$fd"
+	wait_for "$E2E_PATIENCE" "QMP's answer to $1" grep -qs '"id": "asked"' "$scratch/qmp-answer"
+	exec {fd}>&- # only now, as above
+	grep '"id": "asked"' "$scratch/qmp-answer"
 }
 guest_answers() { # after a restart: new clients are accepted, everything goes on
 	wait_ticks 10
@@ -167,7 +183,9 @@ ticks() {
 	tr -d '\r' <"$log" | awk -v jump="${E2E_JUMP_MS:-5000}" -v gapfile="$scratch/gap" '
 		function check(line, f, n) {
 			n = split(line, f, " ")
+			if (line ~ /^NOTE/) return # complaints about the machine, made when it booted
 			if (line ~ /^BAD|EXT4-fs (error|warning)|I\/O error|Call Trace|Oops|BUG:/) wrong("the guest says: " line)
+			if (f[1] == "REBOOTING") { nonce = ""; delete last; delete ms } # what comes is another one
 			if (f[1] != "TICK") return
 			if (n != 5) { wrong("damaged line: " line); return }
 			if (nonce == "") nonce = f[2]
@@ -191,11 +209,11 @@ ticks() {
 	cat "$scratch/ticks"
 }
 last_tick() { # CPU
-	awk -v cpu="$1" '$1 == "TICK" && $3 == cpu && NF == 5 { n = $4 } END { print n + 0 }' "$log"
+	awk -v cpu="$1" '/^REBOOTING/ { n = 0 } $1 == "TICK" && $3 == cpu && NF == 5 { n = $4 } END { print n + 0 }' "$log"
 }
 ticks_beyond() { [ "$(last_tick 0)" -ge "$1" ] && [ "$(last_tick 1)" -ge "$2" ]; }
 wait_ticks() { # N: until both CPUs have ticked N times more
-	wait_for 60 "$1 more ticks of both CPUs" ticks_beyond $(($(last_tick 0) + $1)) $(($(last_tick 1) + $1))
+	wait_for "$E2E_PATIENCE" "$1 more ticks of both CPUs" ticks_beyond $(($(last_tick 0) + $1)) $(($(last_tick 1) + $1))
 }
 same_guest() { # NONCE: the log is whole and of that guest
 	local now
