@@ -15,6 +15,8 @@
 #define KVM_MSR_IA32_TSC 0x10u
 #define KVM_MSR_IA32_TSC_DEADLINE 0x6e0u
 
+#define KVM_MCE_BANKS_MAX 32u
+
 #define KVM_N_OF(a) (sizeof(a) / sizeof((a)[0]))
 
 /* A copy of the target's journal as it was when it was read. */
@@ -63,13 +65,16 @@ int kvm_ready(struct stasis_session *s, void *state);
 
 /* save.c: machines and calls; vcpu-save.c: one virtual CPU. */
 int kvm_save(struct stasis_session *s, void *state);
-int kvm_vcpu_save(struct stasis_session *s, const struct kvm_object *vcpu, const struct kvm_state *k, struct kvm_rec_vcpu *ret);
+int kvm_vcpu_save(struct stasis_session *s, const struct kvm_object *vcpu, const struct kvm_state *k, unsigned mce_banks,
+		  struct kvm_rec_vcpu *ret);
 /* Local interrupt controller once more: see save.c. */
 int kvm_vcpu_save_lapic(struct stasis_session *s, struct kvm_rec_vcpu *vcpu, bool *ret_changed);
 
 /* msrs.c: the numbers of all MSRs that are worth asking for on this host, by KVM_GET_MSR_INDEX_LIST of an open /dev/kvm and what that list
  * leaves out. */
 int kvm_msrs_list(struct stasis_session *s, int kvm_fd, struct kvm_msr_numbers *ret);
+/* Not to be asked for when the virtual CPU has so many banks of machine-check registers: a call that fails takes its time, too. */
+bool kvm_msr_is_no_bank(uint32_t number, unsigned banks);
 /* Whether it has to be written before all others / not at all at its turn. */
 bool kvm_msr_is_first(uint32_t number);
 bool kvm_msr_is_apart(uint32_t number);

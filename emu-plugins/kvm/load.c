@@ -46,7 +46,7 @@ static bool vcpu_makes_sense(const struct kvm_state *k, const struct kvm_rec_vcp
 {
 	return v->object < KVM_OBJECTS && machine_of(k, v->machine) && v->mp_state.size == sizeof(struct kvm_mp_state) &&
 	       v->regs.size == sizeof(struct kvm_regs) &&
-	       v->sregs.size == (v->sregs2 ? sizeof(struct kvm_sregs2) : sizeof(struct kvm_sregs)) && v->xsave.size >= 4096 &&
+	       v->sregs.size == sizeof(struct kvm_sregs2) && v->xsave.size >= 4096 &&
 	       v->xsave.size <= 65536 && has_size(&v->xcrs, sizeof(struct kvm_xcrs)) && has_size(&v->debugregs, sizeof(struct kvm_debugregs)) &&
 	       has_size(&v->lapic, sizeof(struct kvm_lapic_state)) && has_size(&v->events, sizeof(struct kvm_vcpu_events)) &&
 	       v->nested.size <= 65536 && v->cpuid.size % sizeof(struct kvm_cpuid_entry2) == 0 && v->cpuid.size <= 65536 &&

@@ -11,7 +11,6 @@
 #define MSR_MTRR_VAR0 0x200 /* base and mask, pairs */
 #define MSR_MTRR_DEF_TYPE 0x2ff
 #define MSR_IA32_MC0_CTL 0x400
-#define MC_BANKS 32
 #define MTRR_VARS 8
 #define HV_FIRST 0x40000000
 #define HV_LAST 0x400001ff
@@ -41,7 +40,7 @@ static int add_unlisted(struct kvm_msr_numbers *list)
 		err = add(list, mtrr_fixed[i]);
 	for (uint32_t i = 0; i < 2 * MTRR_VARS && !err; i++)
 		err = add(list, MSR_MTRR_VAR0 + i);
-	for (uint32_t i = 0; i < 4 * MC_BANKS && !err; i++)
+	for (uint32_t i = 0; i < 4 * KVM_MCE_BANKS_MAX && !err; i++)
 		err = add(list, MSR_IA32_MC0_CTL + i);
 	return err;
 }
@@ -69,6 +68,11 @@ int kvm_msrs_list(struct stasis_session *s, int kvm_fd, struct kvm_msr_numbers *
 	else
 		*ret = list;
 	return err;
+}
+
+bool kvm_msr_is_no_bank(uint32_t number, unsigned banks)
+{
+	return number >= MSR_IA32_MC0_CTL + 4 * banks && number < MSR_IA32_MC0_CTL + 4 * KVM_MCE_BANKS_MAX;
 }
 
 /* IA32_FEATURE_CONTROL says which others may be written (arch/x86/kvm/vmx/vmx.c, vmx_set_msr). Test: bare guests, MSRs. */

@@ -41,8 +41,7 @@ struct kvm_rec_vcpu {
 	int32_t fd;
 	uint32_t id;
 	uint64_t seq;
-	struct img_bytes mp_state, regs, sregs, xsave, xcrs, debugregs, lapic, events, nested;
-	bool sregs2;                /* sregs is a struct kvm_sregs2 */
+	struct img_bytes mp_state, regs, sregs, xsave, xcrs, debugregs, lapic, events, nested; /* sregs: struct kvm_sregs2 */
 	struct img_bytes cpuid;     /* struct kvm_cpuid_entry2[] */
 	struct img_bytes msrs;      /* struct kvm_msr_entry[]; TSC and TSC deadline are apart */
 	uint32_t tsc_khz;           /* what the guest sees */

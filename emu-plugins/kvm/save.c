@@ -143,6 +143,19 @@ static int settle(struct stasis_session *s, struct kvm_rec_machine *m, struct kv
 	return 0;
 }
 
+/* Banks of machine-check registers that a virtual CPU was set up with; a new one has all (KVM_MAX_MCE_BANKS). */
+static unsigned mce_banks(struct stasis_session *s, const struct kvm_copy *c, uint32_t object)
+{
+	uint64_t cap;
+
+	for (uint32_t i = 0; i < c->head.n_entries; i++) {
+		const struct kvm_entry *e = &c->entries[i];
+		if (e->live && e->object == object && e->request == KVM_X86_SETUP_MCE && e->size == sizeof(cap) && !stasis_read(s, e->data, &cap, sizeof(cap)))
+			return cap & 0xff;
+	}
+	return KVM_MCE_BANKS_MAX;
+}
+
 static int save_vcpus(struct stasis_session *s, const struct kvm_state *k, struct kvm_rec_machine *m)
 {
 	const struct kvm_copy *c = &k->copy;
@@ -156,7 +169,7 @@ static int save_vcpus(struct stasis_session *s, const struct kvm_state *k, struc
 			continue;
 		struct kvm_rec_vcpu *v = &vcpus[n++];
 		*v = (struct kvm_rec_vcpu){ .object = i, .machine = o->parent, .fd = o->fd, .id = o->id, .seq = o->seq };
-		err = kvm_vcpu_save(s, o, k, v);
+		err = kvm_vcpu_save(s, o, k, mce_banks(s, c, i), v);
 	}
 	if (!err)
 		err = settle(s, m, vcpus, n);

@@ -21,12 +21,6 @@ static int vcpu_fail(struct stasis_session *s, const struct kvm_rec_vcpu *v, con
 	return stasis_fail(s, err, "virtual CPU %u (fd %d): %s is refused by this host's KVM: %s", v->id, v->fd, what, strerror(-err));
 }
 
-static void put(struct stasis_calls *c, const struct kvm_rec_vcpu *v, uint64_t request, const struct img_bytes *data)
-{
-	if (data->size)
-		kvm_calls_ioctl(c, 0, v->fd, request, data->data, data->size, NULL);
-}
-
 static int put_cpuid(struct stasis_calls *c, const struct kvm_rec_vcpu *v)
 {
 	size_t size = sizeof(struct kvm_cpuid2) + v->cpuid.size;
@@ -39,19 +33,6 @@ static int put_cpuid(struct stasis_calls *c, const struct kvm_rec_vcpu *v)
 	kvm_calls_ioctl(c, 0, v->fd, KVM_SET_CPUID2, cpuid, size, NULL);
 	free(cpuid);
 	return 0;
-}
-
-/* The exceptions that an older kernel's GET_SREGS shows in its bitmap are restored with the events. */
-static void put_sregs(struct stasis_calls *c, const struct kvm_rec_vcpu *v)
-{
-	if (v->sregs2) {
-		put(c, v, KVM_SET_SREGS2, &v->sregs);
-	} else if (v->sregs.size == sizeof(struct kvm_sregs)) {
-		struct kvm_sregs sregs;
-		memcpy(&sregs, v->sregs.data, sizeof(sregs));
-		memset(sregs.interrupt_bitmap, 0, sizeof(sregs.interrupt_bitmap));
-		kvm_calls_ioctl(c, 0, v->fd, KVM_SET_SREGS, &sregs, sizeof(sregs), NULL);
-	}
 }
 
 static const struct kvm_msr_entry *msrs_of(const struct kvm_rec_vcpu *v, size_t *ret_n)
@@ -147,43 +128,44 @@ static int put_base(struct stasis_session *s, const struct kvm_rec_vcpu *v)
 	return err;
 }
 
-static int put_state(struct stasis_session *s, const struct kvm_rec_vcpu *v, bool registers)
+struct piece {
+	uint64_t request;
+	const struct img_bytes *data;
+};
+
+static int put_pieces(struct stasis_session *s, const struct kvm_rec_vcpu *v, const struct piece *pieces, size_t n)
 {
-	static const char *const before[] = { "KVM_SET_SREGS", "KVM_SET_NESTED_STATE", "KVM_SET_REGS", "KVM_SET_XCRS", "KVM_SET_XSAVE", "KVM_SET_LAPIC" };
-	static const char *const after[] = { "KVM_SET_VCPU_EVENTS", "KVM_SET_MP_STATE", "KVM_SET_DEBUGREGS" };
 	const char *names[8];
 	struct stasis_calls *c;
-	size_t n = 0;
-	int err = stasis_calls_create(s, 8, &c);
+	size_t n_names = 0;
+	char buf[32];
+	int err = stasis_calls_create(s, n, &c);
 
 	if (err)
 		return err;
-	const struct {
-		uint64_t request;
-		const struct img_bytes *data;
-	} one[] = { { 0, &v->sregs }, { KVM_SET_NESTED_STATE, &v->nested }, { KVM_SET_REGS, &v->regs }, { KVM_SET_XCRS, &v->xcrs },
-		    { KVM_SET_XSAVE, &v->xsave }, { KVM_SET_LAPIC, &v->lapic } },
-	  two[] = { { KVM_SET_VCPU_EVENTS, &v->events }, { KVM_SET_MP_STATE, &v->mp_state }, { KVM_SET_DEBUGREGS, &v->debugregs } };
-	for (size_t i = 0; i < (registers ? KVM_N_OF(one) : KVM_N_OF(two)); i++) {
-		const struct img_bytes *data = registers ? one[i].data : two[i].data;
-		if (!data->size)
+	for (size_t i = 0; i < n; i++) {
+		if (!pieces[i].data->size)
 			continue;
-		names[n++] = registers ? before[i] : after[i];
-		if (registers && !i)
-			put_sregs(c, v);
-		else
-			put(c, v, registers ? one[i].request : two[i].request, data);
+		names[n_names++] = kvm_request_name(pieces[i].request, buf);
+		kvm_calls_ioctl(c, 0, v->fd, pieces[i].request, pieces[i].data->data, pieces[i].data->size, NULL);
 	}
-	err = run(s, c, v, names, n);
+	err = run(s, c, v, names, n_names);
 	stasis_calls_destroy(c);
 	return err;
 }
 
 int kvm_vcpu_late(struct stasis_session *s, const struct kvm_rec_vcpu *v)
 {
+	const struct piece registers[] = {
+		{ KVM_SET_SREGS2, &v->sregs }, { KVM_SET_NESTED_STATE, &v->nested }, { KVM_SET_REGS, &v->regs },
+		{ KVM_SET_XCRS, &v->xcrs },    { KVM_SET_XSAVE, &v->xsave },	       { KVM_SET_LAPIC, &v->lapic },
+	};
+	const struct piece last[] = {
+		{ KVM_SET_VCPU_EVENTS, &v->events }, { KVM_SET_MP_STATE, &v->mp_state }, { KVM_SET_DEBUGREGS, &v->debugregs },
+	};
 	int err = put_base(s, v);
 
-	if (err || (err = put_msrs(s, v, true)) || (err = put_state(s, v, true)) || (err = put_msrs(s, v, false)))
+	if (err || (err = put_msrs(s, v, true)) || (err = put_pieces(s, v, registers, KVM_N_OF(registers))) || (err = put_msrs(s, v, false)))
 		return err;
-	return put_state(s, v, false);
+	return put_pieces(s, v, last, KVM_N_OF(last));
 }

@@ -64,12 +64,18 @@ struct msr_call {
 };
 
 /* One call per MSR: what does not exist fails alone. */
-static struct msr_call *add_msrs(struct stasis_calls *c, int fd, const struct kvm_msr_numbers *msrs)
+static struct msr_call *add_msrs(struct stasis_calls *c, int fd, const struct kvm_msr_numbers *msrs, unsigned banks, size_t *ret_n)
 {
 	struct msr_call *calls = calloc(msrs->n + 1, sizeof(*calls));
 
-	for (size_t i = 0; calls && i < msrs->n; i++)
-		calls[i].at = kvm_calls_msr(c, fd, KVM_GET_MSRS, msrs->items[i], 0, &calls[i].call);
+	*ret_n = 0;
+	for (size_t i = 0; calls && i < msrs->n; i++) {
+		struct msr_call *m = &calls[*ret_n];
+		if (kvm_msr_is_no_bank(msrs->items[i], banks))
+			continue;
+		m->at = kvm_calls_msr(c, fd, KVM_GET_MSRS, msrs->items[i], 0, &m->call);
+		(*ret_n)++;
+	}
 	return calls;
 }
 
@@ -102,70 +108,113 @@ static int save_run_page(struct stasis_session *s, const struct kvm_object *o, s
 	return err;
 }
 
-int kvm_vcpu_save(struct stasis_session *s, const struct kvm_object *o, const struct kvm_state *k, struct kvm_rec_vcpu *ret)
+/* Where the answers of one batch will be. */
+struct asked {
+	struct part parts[6], last[2];
+	struct msr_call *msrs;
+	size_t n_msrs;
+	size_t khz, cpuid, nested, offset, tsc, deadline; /* calls */
+	uint64_t cpuid_at, nested_at, offset_at, now_at, tsc_at, deadline_at;
+};
+
+#define NESTED_MAX 16384
+
+static uint64_t put_header(struct stasis_calls *c, const void *header, size_t size, size_t room)
 {
-	const struct kvm_msr_numbers *msrs = &k->msrs;
+	uint64_t at = stasis_calls_put(c, NULL, room);
+
+	memcpy(stasis_calls_at(c, at), header, size);
+	return at;
+}
+
+static void ask_parts(struct stasis_calls *c, int fd, struct part *parts, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		parts[i].at = kvm_calls_ioctl(c, STASIS_MAY_FAIL, fd, parts[i].request, NULL, parts[i].size, &parts[i].call);
+}
+
+static int ask(struct stasis_calls *c, int fd, const struct kvm_msr_numbers *msrs, unsigned banks, struct asked *a)
+{
+	const struct kvm_nested_state nested = { .size = NESTED_MAX };
+	const struct kvm_cpuid2 cpuid = { .nent = CPUID_MAX };
+
+	ask_parts(c, fd, a->parts, KVM_N_OF(a->parts));
+	a->cpuid_at = put_header(c, &cpuid, sizeof(cpuid), sizeof(cpuid) + CPUID_MAX * sizeof(struct kvm_cpuid_entry2));
+	a->cpuid = stasis_calls_add(c, STASIS_MAY_FAIL, SYS_ioctl, (uint64_t)fd, KVM_GET_CPUID2, a->cpuid_at, 0);
+	a->khz = stasis_calls_add(c, STASIS_MAY_FAIL, SYS_ioctl, (uint64_t)fd, KVM_GET_TSC_KHZ, 0, 0);
+	a->nested_at = put_header(c, &nested, sizeof(nested), NESTED_MAX);
+	a->nested = stasis_calls_add(c, STASIS_MAY_FAIL, SYS_ioctl, (uint64_t)fd, KVM_GET_NESTED_STATE, a->nested_at, 0);
+	if (!(a->msrs = add_msrs(c, fd, msrs, banks, &a->n_msrs)))
+		return -ENOMEM;
+	a->offset_at = stasis_calls_put(c, NULL, sizeof(int64_t));
+	struct kvm_device_attr attr = { .group = KVM_VCPU_TSC_CTRL, .attr = KVM_VCPU_TSC_OFFSET, .addr = a->offset_at };
+	kvm_calls_ioctl(c, STASIS_MAY_FAIL, fd, KVM_GET_DEVICE_ATTR, &attr, sizeof(attr), &a->offset);
+	a->now_at = stasis_calls_put(c, NULL, sizeof(struct timespec));
+	stasis_calls_add(c, 0, SYS_clock_gettime, CLOCK_MONOTONIC, a->now_at, 0, 0);
+	a->tsc_at = kvm_calls_msr(c, fd, KVM_GET_MSRS, KVM_MSR_IA32_TSC, 0, &a->tsc);
+	a->deadline_at = kvm_calls_msr(c, fd, KVM_GET_MSRS, KVM_MSR_IA32_TSC_DEADLINE, 0, &a->deadline);
+	ask_parts(c, fd, a->last, KVM_N_OF(a->last));
+	return 0;
+}
+
+static uint64_t msr_at(struct stasis_calls *c, uint64_t at)
+{
+	return ((const struct kvm_one_msr *)stasis_calls_at(c, at))->entry.data;
+}
+
+static int take(struct stasis_session *s, struct stasis_calls *c, const struct kvm_object *o, struct asked *a, struct kvm_rec_vcpu *ret)
+{
+	const struct timespec *now = stasis_calls_at(c, a->now_at);
+	const struct kvm_nested_state *nested = stasis_calls_at(c, a->nested_at);
+	int64_t khz = stasis_calls_result(c, a->khz);
+	int err;
+
+	if ((err = take_parts(s, c, o, a->parts, KVM_N_OF(a->parts))) || (err = take_parts(s, c, o, a->last, KVM_N_OF(a->last))) ||
+	    (err = take_msrs(c, a->msrs, a->n_msrs, ret)))
+		return err;
+	if (!stasis_calls_result(c, a->cpuid) && (err = take_cpuid(c, a->cpuid_at, ret)))
+		return err;
+	if (!stasis_calls_result(c, a->nested) && nested->size >= sizeof(*nested) && nested->size <= NESTED_MAX &&
+	    (err = kvm_bytes_copy(nested, nested->size, &ret->nested)))
+		return err;
+	ret->tsc_khz = khz > 0 ? (uint32_t)khz : 0;
+	ret->has_tsc_offset = stasis_calls_result(c, a->offset) == 0;
+	memcpy(&ret->tsc_offset, stasis_calls_at(c, a->offset_at), sizeof(ret->tsc_offset));
+	ret->tsc_ns = now->tv_sec * 1000000000ll + now->tv_nsec;
+	ret->tsc = msr_at(c, a->tsc_at);
+	if (stasis_calls_result(c, a->deadline) == 1)
+		ret->tsc_deadline = msr_at(c, a->deadline_at);
+	return 0;
+}
+
+int kvm_vcpu_save(struct stasis_session *s, const struct kvm_object *o, const struct kvm_state *k, unsigned mce_banks,
+		  struct kvm_rec_vcpu *ret)
+{
 	size_t xsave_size = k->host.xsave_size;
-	struct kvm_nested_state nested = { .size = 16384 };
-	struct part parts[] = {
-		{ KVM_GET_MP_STATE, sizeof(struct kvm_mp_state), &ret->mp_state, false, 0, 0 },
-		{ KVM_GET_REGS, sizeof(struct kvm_regs), &ret->regs, false, 0, 0 },
-		{ KVM_GET_SREGS2, sizeof(struct kvm_sregs2), &ret->sregs, true, 0, 0 },
-		{ KVM_GET_DEBUGREGS, sizeof(struct kvm_debugregs), &ret->debugregs, true, 0, 0 },
-		{ xsave_size > 4096 ? KVM_GET_XSAVE2 : KVM_GET_XSAVE, xsave_size, &ret->xsave, false, 0, 0 },
-		{ KVM_GET_XCRS, sizeof(struct kvm_xcrs), &ret->xcrs, true, 0, 0 },
-	};
-	struct part last[] = {
-		{ KVM_GET_LAPIC, sizeof(struct kvm_lapic_state), &ret->lapic, true, 0, 0 },
-		{ KVM_GET_VCPU_EVENTS, sizeof(struct kvm_vcpu_events), &ret->events, false, 0, 0 },
+	struct asked a = {
+		.parts = {
+			{ KVM_GET_MP_STATE, sizeof(struct kvm_mp_state), &ret->mp_state, false, 0, 0 },
+			{ KVM_GET_REGS, sizeof(struct kvm_regs), &ret->regs, false, 0, 0 },
+			{ KVM_GET_SREGS2, sizeof(struct kvm_sregs2), &ret->sregs, false, 0, 0 },
+			{ KVM_GET_DEBUGREGS, sizeof(struct kvm_debugregs), &ret->debugregs, true, 0, 0 },
+			{ xsave_size > 4096 ? KVM_GET_XSAVE2 : KVM_GET_XSAVE, xsave_size, &ret->xsave, false, 0, 0 },
+			{ KVM_GET_XCRS, sizeof(struct kvm_xcrs), &ret->xcrs, true, 0, 0 },
+		},
+		.last = {
+			{ KVM_GET_LAPIC, sizeof(struct kvm_lapic_state), &ret->lapic, true, 0, 0 },
+			{ KVM_GET_VCPU_EVENTS, sizeof(struct kvm_vcpu_events), &ret->events, false, 0, 0 },
+		},
 	};
 	struct stasis_calls *c;
-	size_t khz, offset, tsc_call, cpuid, nest, dl_call, failed = 0;
-	int err = stasis_calls_create(s, msrs->n + 32, &c);
+	int err = stasis_calls_create(s, k->msrs.n + 32, &c);
 
 	if (err)
-		return stasis_fail(s, err, "no room for calls in the target");
-	for (size_t i = 0; i < KVM_N_OF(parts); i++)
-		parts[i].at = kvm_calls_ioctl(c, STASIS_MAY_FAIL, o->fd, parts[i].request, NULL, parts[i].size, &parts[i].call);
-	struct kvm_cpuid2 head = { .nent = CPUID_MAX };
-	uint64_t cpuid_at = stasis_calls_put(c, NULL, sizeof(head) + CPUID_MAX * sizeof(struct kvm_cpuid_entry2));
-	memcpy(stasis_calls_at(c, cpuid_at), &head, sizeof(head));
-	cpuid = stasis_calls_add(c, STASIS_MAY_FAIL, SYS_ioctl, (uint64_t)o->fd, KVM_GET_CPUID2, cpuid_at, 0);
-	khz = stasis_calls_add(c, STASIS_MAY_FAIL, SYS_ioctl, (uint64_t)o->fd, KVM_GET_TSC_KHZ, 0, 0);
-	uint64_t nested_at = stasis_calls_put(c, NULL, nested.size);
-	memcpy(stasis_calls_at(c, nested_at), &nested, sizeof(nested));
-	nest = stasis_calls_add(c, STASIS_MAY_FAIL, SYS_ioctl, (uint64_t)o->fd, KVM_GET_NESTED_STATE, nested_at, 0);
-	struct msr_call *msr_calls = add_msrs(c, o->fd, msrs);
-	uint64_t value_at = stasis_calls_put(c, NULL, 8);
-	struct kvm_device_attr attr = { .group = KVM_VCPU_TSC_CTRL, .attr = KVM_VCPU_TSC_OFFSET, .addr = value_at };
-	kvm_calls_ioctl(c, STASIS_MAY_FAIL, o->fd, KVM_GET_DEVICE_ATTR, &attr, sizeof(attr), &offset);
-	uint64_t now_at = stasis_calls_put(c, NULL, sizeof(struct timespec));
-	stasis_calls_add(c, 0, SYS_clock_gettime, CLOCK_MONOTONIC, now_at, 0, 0);
-	uint64_t tsc_at = kvm_calls_msr(c, o->fd, KVM_GET_MSRS, KVM_MSR_IA32_TSC, 0, &tsc_call);
-	uint64_t dl_at = kvm_calls_msr(c, o->fd, KVM_GET_MSRS, KVM_MSR_IA32_TSC_DEADLINE, 0, &dl_call);
-	for (size_t i = 0; i < KVM_N_OF(last); i++)
-		last[i].at = kvm_calls_ioctl(c, STASIS_MAY_FAIL, o->fd, last[i].request, NULL, last[i].size, &last[i].call);
-	if (!msr_calls)
-		err = -ENOMEM;
-	else if ((err = stasis_calls_run(c, &failed)))
-		err = stasis_fail(s, err, "virtual CPU %u (fd %d): its state cannot be read: %s", o->id, o->fd, strerror(-err));
-	if (!err && !(err = take_parts(s, c, o, parts, KVM_N_OF(parts))) && !(err = take_parts(s, c, o, last, KVM_N_OF(last))) &&
-	    !(err = stasis_calls_result(c, cpuid) < 0 ? 0 : take_cpuid(c, cpuid_at, ret)) && !(err = take_msrs(c, msr_calls, msrs->n, ret))) {
-		const struct timespec *now = stasis_calls_at(c, now_at);
-		int64_t f = stasis_calls_result(c, khz);
-		ret->sregs2 = ret->sregs.size;
-		ret->tsc_khz = f > 0 ? (uint32_t)f : 0;
-		ret->has_tsc_offset = stasis_calls_result(c, offset) == 0;
-		memcpy(&ret->tsc_offset, stasis_calls_at(c, value_at), 8);
-		ret->tsc_ns = now->tv_sec * 1000000000ll + now->tv_nsec;
-		ret->tsc = ((const struct kvm_one_msr *)stasis_calls_at(c, tsc_at))->entry.data;
-		if (stasis_calls_result(c, dl_call) == 1)
-			ret->tsc_deadline = ((const struct kvm_one_msr *)stasis_calls_at(c, dl_at))->entry.data;
-		const struct kvm_nested_state *ns = stasis_calls_at(c, nested_at);
-		if (stasis_calls_result(c, nest) == 0 && ns->size >= sizeof(*ns) && ns->size <= nested.size)
-			err = kvm_bytes_copy(ns, ns->size, &ret->nested);
-	}
-	free(msr_calls);
+		return stasis_fail(s, err, "virtual CPU %u (fd %d): no room for calls in the target", o->id, o->fd);
+	if (!(err = ask(c, o->fd, &k->msrs, mce_banks, &a)) && (err = stasis_calls_run(c, NULL)))
+		stasis_fail(s, err, "virtual CPU %u (fd %d): its state cannot be read: %s", o->id, o->fd, strerror(-err));
+	if (!err)
+		err = take(s, c, o, &a, ret);
+	free(a.msrs);
 	stasis_calls_destroy(c);
 	return err ? err : save_run_page(s, o, k->run_size, ret);
 }
