@@ -3,9 +3,10 @@
  *
  * Theory of operation. The caller opens and plans, and prepares files that are seen outside (so that it can also take them away
  * again). It forks the controller, which enters new namespaces, makes the processes and fills them. When all is in place the
- * controller says so and waits: the caller commits the files, then the controller lets the target run and ends. Init and the
- * target are the caller's descendants and die with it or with init. Whatever fails, the caller kills init, which takes the pid
- * namespace with it, and takes the files back; the image is only ever read. Test: restart-fails-nothing-is-left, restart-killed-nothing-is-left. */
+ * controller says so and waits: the caller asks whoever connects new hardware (`reconnect`) and commits the files, then the
+ * controller lets the target run and ends. Init and the target are the caller's descendants and die with it or with init. Whatever
+ * fails, the caller kills init, which takes the pid namespace with it, and takes the files back; the image is only ever read.
+ * Test: restart-fails-nothing-is-left, restart-killed-nothing-is-left. */
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -138,7 +139,9 @@ static int run_controller(struct restore *r, int status_w)
 	close(socks[1]);
 	err = pid < 0 ? report_fail(r->rep, -errno, "restart: no controller could be started: %s", strerror(errno)) : 0;
 	bool ready = !err && wait_ready(r, socks[0]);
-	if (ready && !(err = report_fault(r->rep, "restart.commit")) && !(err = fd_plan_commit(r->files))) {
+	if (ready && r->opt->reconnect)
+		err = r->opt->reconnect(r->opt->ctx, r->shared->first);
+	if (ready && !err && !(err = report_fault(r->rep, "restart.commit")) && !(err = fd_plan_commit(r->files))) {
 		if (r->opt->before_release)
 			r->opt->before_release(r->opt->ctx, r->shared->first);
 		if (write(socks[0], &byte, 1) != 1)
@@ -206,11 +209,15 @@ int stasis_restart(struct stasis_job *job, const struct stasis_restart_options *
 	    !options->plan_only && !(err = findings_refuse(findings, r.rep, -EOPNOTSUPP))) {
 		if (!(err = fd_plan_prepare(r.files)) && !(err = report_fault(r.rep, "restart.prepare")))
 			err = restart_run(&r, ret);
-		if (err)
+		if (err) {
 			fd_plan_abandon(r.files);
-		else
+			plugin_set_abandon(&r.plugins);
+		} else {
 			ret->total_us = timens_stopwatch_us() - begin;
+		}
 	}
+	if (!err && options->plan_only && r.host.items[0].name)
+		ret->name = strdup(r.host.items[0].name);
 	plugin_set_close(&r.plugins);
 	fd_plan_destroy(r.files);
 	restore_unload(&r);

@@ -62,12 +62,15 @@ struct stasis_restart_options {
 	const char *image;
 	struct resource_map *map; /* borrowed; may be NULL */
 	bool host_pids;
-	bool plan_only;           /* stop after `plan`; findings tell */
+	bool plan_only;           /* stop after `plan`; findings tell, and of the result only `name` is set */
 	bool stopped;             /* leave the target stopped (SIGSTOP) after release, for debuggers */
 	enum { STASIS_DISK_REVERT_AUTO, STASIS_DISK_REVERT_ALWAYS, STASIS_DISK_REVERT_KEEP } disk;
 	/* The target's monotonic clock, and with it a guest's: goes on where it was, or jumps by the real time that has passed. */
 	enum { STASIS_CLOCK_CONTINUE, STASIS_CLOCK_REALTIME } clock;
 	struct findings *findings; /* filled when not NULL */
+	/* Called in the caller's process when everything is in place but no file has been changed yet, with the pid of the first
+	 * process as the caller sees it. May still refuse, with a negative errno, worded: then nothing is left. May be NULL. */
+	int (*reconnect)(void *ctx, pid_t pid);
 	/* Called in the caller's process when everything is in place and nothing can fail any more but the release itself, with
 	 * the pid of the first process as the caller sees it; for the terminal to be given to it. May be NULL. */
 	void (*before_release)(void *ctx, pid_t pid);

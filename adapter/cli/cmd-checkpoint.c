@@ -5,6 +5,7 @@
 
 #include "base/cleanup.h"
 #include "disk-option.h"
+#include "hooks.h"
 #include "registry.h"
 #include "session.h"
 #include "target.h"
@@ -13,9 +14,12 @@
 struct checkpoint_args {
 	struct args_common common;
 	struct stasis_checkpoint_options options;
+	struct hooks hooks;
 	char *image, *compress, *disk;
 	int stop, force, timeout_ms;
 };
+
+enum { OPTION_HOOK = 1 };
 
 static json_t *checkpoint_json(const struct checkpoint_args *a, const struct target *t,
 			       const struct stasis_checkpoint_result *r)
@@ -58,6 +62,7 @@ static void forget_name(const struct target *t)
 static int checkpoint_target(struct session *s, struct checkpoint_args *a, const char *word)
 {
 	struct stasis_checkpoint_result result = { 0 };
+	struct hooks_about about = { .image = a->image, .stop = a->stop };
 	struct target t = { 0 };
 	int status = CLI_FAILED;
 
@@ -69,17 +74,22 @@ static int checkpoint_target(struct session *s, struct checkpoint_args *a, const
 	if (!err)
 		err = target_find(s->rep, word, &t);
 	if (!err) {
-		a->options.name = t.name;
-		err = stasis_checkpoint(s->job, t.pid, &a->options, &result);
+		a->options.name = about.name = t.name;
+		about.pid = t.pid;
+		err = hooks_run(s, &a->hooks, HOOKS_BEFORE_CHECKPOINT, &about);
 	}
+	if (!err)
+		err = stasis_checkpoint(s->job, t.pid, &a->options, &result);
 	session_mute(s);
 	if (err) {
 		session_explain(s, err, "cancelled; the target runs on and no image was made");
+		hooks_run(s, &a->hooks, HOOKS_FAILED, &about);
 		session_print_failure(s);
 		status = session_failed(CLI_FAILED);
 	} else {
 		if (a->stop)
 			forget_name(&t);
+		hooks_run(s, &a->hooks, HOOKS_AFTER_CHECKPOINT, &about);
 		status = checkpoint_summary(s, a, &t, &result);
 	}
 	target_finish(&t);
@@ -95,6 +105,8 @@ static int checkpoint_words(const struct cli_command *cmd, struct checkpoint_arg
 	if (status < 0 && a->timeout_ms < 0)
 		status = args_wrong(cmd, "--timeout %d: give a number of milliseconds, 1 or more", a->timeout_ms);
 	if (status < 0)
+		status = hooks_check_timeout(cmd, &a->hooks);
+	if (status < 0)
 		status = disk_option(cmd, a->disk, &a->options.disk);
 	a->options.image = a->image;
 	a->options.stop = a->stop;
@@ -103,9 +115,16 @@ static int checkpoint_words(const struct cli_command *cmd, struct checkpoint_arg
 	return status;
 }
 
+static int checkpoint_option(const struct cli_command *cmd, int val, const char *text, void *ctx)
+{
+	struct checkpoint_args *a = ctx;
+
+	return val == OPTION_HOOK ? hooks_add(cmd, &a->hooks, text) : -1;
+}
+
 static int checkpoint_main(const struct cli_command *cmd, int argc, const char **argv)
 {
-	struct checkpoint_args a = { .options = { .codec = IMG_CODEC_ZSTD } };
+	struct checkpoint_args a = { .options = { .codec = IMG_CODEC_ZSTD }, .hooks = HOOKS_INIT };
 	struct poptOption table[] = {
 		{ "output", 'o', POPT_ARG_STRING, &a.image, 0, "the image file to be made", "IMAGE" },
 		{ "stop", '\0', POPT_ARG_NONE, &a.stop, 0, "kill the target once the image is whole", NULL },
@@ -116,6 +135,7 @@ static int checkpoint_main(const struct cli_command *cmd, int argc, const char *
 		  "auto: clone or copy files open for writing; copy: always copy; none: leave them out", "HOW" },
 		{ "timeout", '\0', POPT_ARG_INT, &a.timeout_ms, 0,
 		  "give up when the threads do not stop within this time (default 10000)", "MS" },
+		HOOKS_OPTIONS(&a.hooks, OPTION_HOOK),
 		ARGS_JSON(&a.common),
 		ARGS_TALK(&a.common),
 		ARGS_HELP(&a.common),
@@ -124,7 +144,7 @@ static int checkpoint_main(const struct cli_command *cmd, int argc, const char *
 	struct session s;
 	struct args args;
 
-	int status = args_parse(cmd, argc, argv, table, 0, &a.common, NULL, NULL, &args);
+	int status = args_parse(cmd, argc, argv, table, 0, &a.common, checkpoint_option, &a, &args);
 	if (status < 0)
 		status = checkpoint_words(cmd, &a, &args);
 	if (status < 0) {
@@ -135,6 +155,7 @@ static int checkpoint_main(const struct cli_command *cmd, int argc, const char *
 		}
 	}
 	args_finish(&args);
+	hooks_finish(&a.hooks);
 	free(a.image);
 	free(a.compress);
 	free(a.disk);

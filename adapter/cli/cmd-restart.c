@@ -4,26 +4,21 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
 #include "detach.h"
-#include "findings-view.h"
 #include "foreground.h"
+#include "map-file.h"
 #include "pidfile.h"
 #include "process.h"
 #include "registry.h"
+#include "restart-plan.h"
 #include "session.h"
 #include "words.h"
 
-struct restart_args {
-	struct args_common common;
-	struct resource_map map;
-	char *clock, *pidfile, *disk, *name;
-	int detach, host_pids, plan, stopped;
-};
-
-enum { OPTION_MAP = 1 };
+enum { OPTION_MAP = 1, OPTION_MAP_FILE, OPTION_HOOK };
 
 /* ---- the name ---- */
 
@@ -85,34 +80,6 @@ static void restart_forget(const char *name, pid_t pid)
 	registry_close(&reg);
 }
 
-/* ---- the plan ---- */
-
-static int restart_plan(struct session *s, struct stasis_restart_options *options)
-{
-	struct findings found = { 0 };
-	struct stasis_restarted none = { .pidfd = -1, .status_fd = -1 };
-	int status = CLI_FAILED;
-
-	options->plan_only = true;
-	options->findings = &found;
-	int err = stasis_restart(s->job, options, &none);
-	/* Obstacles may come as an error as well: they are what was asked for. */
-	if (err && !found.obstacles) {
-		session_explain(s, err, "cancelled");
-		session_print_failure(s);
-	} else if (s->json) {
-		status = session_print_json(s, json_pack("{s:b, s:o, s:I, s:o}", "ok", !found.obstacles, "image",
-							 words_json(options->image), "obstacles",
-							 (json_int_t)found.obstacles, "findings", findings_json(&found)));
-	} else {
-		status = findings_print(&found, options->image, "restarted here", stdout) ? CLI_FAILED : CLI_OK;
-	}
-	if (found.obstacles)
-		status = CLI_FAILED;
-	findings_finish(&found);
-	return session_failed(status);
-}
-
 /* ---- the restart ---- */
 
 static void warn_unused_maps(struct session *s, const struct resource_map *map)
@@ -144,25 +111,23 @@ static void restarted_finish(struct stasis_restarted *target)
 	free(target->name);
 }
 
-/* What a foreground `restart` would die with is of no use to anybody when it is detached. */
-static int restart_attend(struct session *s, struct foreground *fg, const struct restart_args *a, struct detach *d,
-			  const struct stasis_restarted *target, const char *name)
-{
-	int wait_status = 0;
-
-	detach_done(d, CLI_OK);
-	int err = foreground_wait(fg, s->rep, target, a->stopped, &wait_status);
-	foreground_finish(fg);
-	restart_forget(name, target->pid);
-	if (err)
-		return CLI_NOT_STARTED;
-	return a->detach ? CLI_OK : foreground_status(wait_status);
-}
-
 struct handing {
 	struct session *s;
+	struct restart_args *a;
 	struct foreground *fg;
+	struct hooks_about about; /* for the reconnect hooks */
+	struct findings found;
+	char *had_name; /* the target's when it was checkpointed, if hooks had to be told */
 };
+
+/* All is in place, and it can still be taken back. */
+static int restart_reconnect(void *ctx, pid_t pid)
+{
+	struct handing *h = ctx;
+
+	h->about.pid = pid;
+	return hooks_run(h->s, &h->a->hooks, HOOKS_RECONNECT, &h->about);
+}
 
 /* From here on the terminal is the target's. */
 static void restart_before_release(void *ctx, pid_t pid)
@@ -173,57 +138,134 @@ static void restart_before_release(void *ctx, pid_t pid)
 	foreground_give(h->fg, pid);
 }
 
+/* In the foreground the target's signals and terminal must not wait for hooks, so a process of its own calls them: its pid, to
+ * be waited for. Detached we say that all is done when it is. */
+static pid_t announce(struct session *s, const struct restart_args *a, const struct hooks_about *about)
+{
+	if (!a->hooks.programs.n)
+		return 0;
+	fflush(NULL);
+	pid_t pid = a->detach ? -1 : fork();
+	if (pid <= 0)
+		hooks_run(s, &a->hooks, HOOKS_AFTER_RESTART, about);
+	if (pid == 0) {
+		fflush(NULL);
+		_exit(0);
+	}
+	return pid;
+}
+
+/* What a foreground `restart` would die with is of no use to anybody when it is detached. */
+static int restart_attend(struct handing *h, const struct stasis_restarted *target, struct detach *d, const char *name,
+			  pid_t hooks)
+{
+	int wait_status = 0;
+
+	detach_done(d, CLI_OK);
+	int err = foreground_wait(h->fg, h->s->rep, target, h->a->stopped, &wait_status);
+	foreground_finish(h->fg);
+	restart_forget(name, target->pid);
+	if (hooks > 0)
+		while (waitpid(hooks, NULL, 0) < 0 && errno == EINTR)
+			;
+	if (err)
+		return CLI_NOT_STARTED;
+	return h->a->detach ? CLI_OK : foreground_status(wait_status);
+}
+
+/* The target runs. Returns the exit status, after its end. */
+static int restart_done(struct handing *h, struct stasis_restarted *target, struct detach *d)
+{
+	AUTO_FREE char *name = NULL;
+	struct hooks_about about = { .image = h->about.image, .pid = target->pid };
+
+	warn_unused_maps(h->s, &h->a->map);
+	restart_register(h->s, h->a, about.image, target, &name);
+	restart_say(h->a, target, name);
+	about.name = name;
+	pid_t hooks = announce(h->s, h->a, &about);
+	return restart_attend(h, target, d, name, hooks);
+}
+
+/* Everything up to the release. On failure nothing is left. */
+static int restart_make(struct handing *h, struct stasis_restart_options *options, struct stasis_restarted *ret)
+{
+	struct restart_args *a = h->a;
+	int err = check_name(h->s, a->name);
+
+	if (!err && a->pidfile)
+		err = pidfile_check(h->s->rep, a->pidfile);
+	if (!err)
+		err = restart_plan_ask_hooks(h->s, a, options, &h->had_name);
+	h->about.name = a->name ? a->name : h->had_name;
+	if (err)
+		return err;
+	foreground_init(h->fg, a->detach);
+	options->findings = &h->found;
+	options->reconnect = restart_reconnect;
+	options->before_release = restart_before_release;
+	options->ctx = h;
+	err = stasis_restart(h->s->job, options, ret);
+	if (err || !a->pidfile || !(err = pidfile_write(h->s->rep, a->pidfile, ret->pid)))
+		return err;
+	if (ret->pidfd >= 0)
+		syscall(SYS_pidfd_send_signal, ret->pidfd, SIGKILL, NULL, 0);
+	foreground_wait(h->fg, h->s->rep, ret, false, &(int){ 0 });
+	restarted_finish(ret);
+	return err;
+}
+
 static int restart_image(struct session *s, struct restart_args *a, struct stasis_restart_options *options, struct detach *d)
 {
 	struct stasis_restarted target = { .pidfd = -1, .status_fd = -1 };
-	AUTO_FREE char *name = NULL;
-	struct foreground fg;
-	int status = CLI_NOT_STARTED;
+	struct foreground fg = { .tty = -1 };
+	struct handing h = { .s = s, .a = a, .fg = &fg };
+	int status;
 
-	int err = check_name(s, a->name);
-	if (!err && a->pidfile)
-		err = pidfile_check(s->rep, a->pidfile);
-	if (err)
-		return status;
-	foreground_init(&fg, a->detach);
-	struct handing h = { s, &fg };
-	options->before_release = restart_before_release;
-	options->ctx = &h;
-	err = stasis_restart(s->job, options, &target);
+	h.about = (struct hooks_about){ .image = options->image, .findings = &h.found, .map = &a->map };
+	int err = restart_make(&h, options, &target);
 	session_mute(s);
 	if (err) {
 		session_explain(s, err, "cancelled; nothing was started");
+		foreground_finish(&fg);
+		hooks_run(s, &a->hooks, HOOKS_FAILED, &(struct hooks_about){ .image = options->image, .name = h.about.name });
 		status = session_failed(CLI_NOT_STARTED);
-	} else if (a->pidfile && pidfile_write(s->rep, a->pidfile, target.pid)) {
-		if (target.pidfd >= 0)
-			syscall(SYS_pidfd_send_signal, target.pidfd, SIGKILL, NULL, 0);
-		foreground_wait(&fg, s->rep, &target, false, &(int){ 0 });
-		restarted_finish(&target);
 	} else {
-		warn_unused_maps(s, &a->map);
-		restart_register(s, a, options->image, &target, &name);
-		restart_say(a, &target, name);
-		status = restart_attend(s, &fg, a, d, &target, name);
+		status = restart_done(&h, &target, d);
 		restarted_finish(&target);
 	}
 	foreground_finish(&fg);
+	findings_finish(&h.found);
+	free(h.had_name);
 	return status;
 }
 
 /* ---- the command line ---- */
 
+static void option_message(void *ctx, enum report_level level, const char *text)
+{
+	(void)level;
+	args_wrong(ctx, "%s", text);
+}
+
 static int restart_option(const struct cli_command *cmd, int val, const char *text, void *ctx)
 {
+	struct report_sink sink = { .message = option_message, .ctx = (void *)cmd };
 	struct restart_args *a = ctx;
 	struct reporter rep;
-	int err = -EINVAL;
+	int err = 0;
 
-	if (val != OPTION_MAP || !text)
+	if (val == OPTION_HOOK)
+		return hooks_add(cmd, &a->hooks, text);
+	if (!text)
 		return -1;
-	report_init(&rep, NULL, REPORT_ERROR);
-	err = resource_map_add(&a->map, &rep, text);
-	if (err)
-		args_wrong(cmd, "%s", rep.first_error ? rep.first_error : "out of memory");
+	report_init(&rep, &sink, REPORT_ERROR);
+	if (val == OPTION_MAP)
+		err = resource_map_add(&a->map, &rep, text);
+	else if (val == OPTION_MAP_FILE)
+		err = map_file_read(&rep, text, &a->map);
+	if (err && !rep.first_error)
+		args_wrong(cmd, "out of memory");
 	report_finish(&rep);
 	return err ? CLI_USAGE : -1;
 }
@@ -248,6 +290,8 @@ static int restart_words(const struct cli_command *cmd, const struct restart_arg
 			return CLI_USAGE;
 		options->clock = clock;
 	}
+	if (status < 0)
+		status = hooks_check_timeout(cmd, &a->hooks);
 	if (status < 0 && a->common.json && !a->plan)
 		status = args_wrong(cmd, "--json goes with --plan: a restarted target has the standard output for itself");
 	if (status < 0 && a->plan && (a->detach || a->pidfile))
@@ -271,7 +315,7 @@ static int restart_start(const struct cli_command *cmd, struct restart_args *a, 
 		if (session_start_job(&s))
 			status = CLI_NOT_STARTED;
 		else if (a->plan)
-			status = restart_plan(&s, options);
+			status = restart_plan_show(&s, a, options);
 		else
 			status = restart_image(&s, a, options, &d);
 		session_mute(&s);
@@ -283,7 +327,7 @@ static int restart_start(const struct cli_command *cmd, struct restart_args *a, 
 
 static int restart_main(const struct cli_command *cmd, int argc, const char **argv)
 {
-	struct restart_args a = { 0 };
+	struct restart_args a = { .hooks = HOOKS_INIT };
 	struct stasis_restart_options options = { .map = &a.map };
 	struct poptOption table[] = {
 		{ "detach", 'd', POPT_ARG_NONE, &a.detach, 0,
@@ -292,6 +336,9 @@ static int restart_main(const struct cli_command *cmd, int argc, const char **ar
 		  "write the pid of the target's first process there", "FILE" },
 		{ "map", '\0', POPT_ARG_STRING, NULL, OPTION_MAP,
 		  "use NEW where the image says OLD: file:/a=/b, socket:tcp:5900=5901; can be repeated", "KIND:OLD=NEW" },
+		{ "map-file", '\0', POPT_ARG_STRING, NULL, OPTION_MAP_FILE,
+		  "the same, a line KIND:OLD=NEW each, # for comments; can be repeated, later entries override", "FILE" },
+		HOOKS_OPTIONS(&a.hooks, OPTION_HOOK),
 		{ "name", 'n', POPT_ARG_STRING, &a.name, 0, "the target's name (default: the one it had)", "NAME" },
 		{ "disk", '\0', POPT_ARG_STRING, &a.disk, 0,
 		  "auto: disks get back the contents of the checkpoint; revert: other files at that path, too; "
@@ -320,6 +367,7 @@ static int restart_main(const struct cli_command *cmd, int argc, const char **ar
 	}
 	args_finish(&args);
 	resource_map_finish(&a.map);
+	hooks_finish(&a.hooks);
 	free(a.pidfile);
 	free(a.disk);
 	free(a.clock);

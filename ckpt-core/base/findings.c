@@ -15,6 +15,9 @@ static void finding_clear(struct finding *it)
 	free(it->action);
 	free(it->obstacle);
 	free(it->remedy);
+	free(it->needs);
+	free(it->offers);
+	free(it->uses);
 }
 
 static int copy_text(const char *text, char **ret)
@@ -50,6 +53,15 @@ int findings_obstacle(struct findings *f, const char *object, const char *kind, 
 		return -ENOMEM;
 	}
 	return findings_add(f, object, kind, NULL, obstacle, remedy);
+}
+
+int findings_compare(struct findings *f, const char *needs, const char *offers, const char *uses)
+{
+	struct finding *it = f->list.n ? &f->list.items[f->list.n - 1] : NULL;
+
+	if (!it || it->needs || it->offers || it->uses)
+		return 0;
+	return copy_text(needs, &it->needs) || copy_text(offers, &it->offers) || copy_text(uses, &it->uses) ? -ENOMEM : 0;
 }
 
 int findings_refuse(const struct findings *f, struct reporter *rep, int err)

@@ -30,6 +30,19 @@ static char *map_split(char *text)
 	return NULL;
 }
 
+/* Takes the entry over. What was said before about the same thing does not count any more. */
+static int map_put(struct resource_map *map, struct map_entry *it)
+{
+	vec_each(&map->list, old) {
+		if (!strcmp(old->kind, it->kind) && !strcmp(old->from, it->from)) {
+			map_entry_clear(old);
+			*old = *it;
+			return 0;
+		}
+	}
+	return vec_push(&map->list, *it);
+}
+
 int resource_map_add(struct resource_map *map, struct reporter *rep, const char *text)
 {
 	const char *colon = strchr(text, ':');
@@ -47,7 +60,7 @@ int resource_map_add(struct resource_map *map, struct reporter *rep, const char 
 	else if (!to || !*it.from || !*it.to)
 		err = report_fail(rep, -EINVAL, "--map %s: expected KIND:OLD=NEW, for example file:/a/disk.img=/b/disk.img", text);
 	else
-		err = vec_push(&map->list, it);
+		err = map_put(map, &it);
 	if (err)
 		map_entry_clear(&it);
 	return err;
@@ -66,9 +79,28 @@ const char *resource_map_find(struct resource_map *map, const char *kind, const 
 	return NULL;
 }
 
+const char *resource_map_ask(struct resource_map *map, const char *kind, const char *from)
+{
+	struct map_entry it = { 0 };
+
+	if (!map)
+		return NULL;
+	vec_each(&map->asked, known)
+		if (!strcmp(known->kind, kind) && !strcmp(known->from, from))
+			return resource_map_find(map, kind, from);
+	it.kind = strdup(kind);
+	it.from = strdup(from);
+	if (!it.kind || !it.from || vec_push(&map->asked, it))
+		map_entry_clear(&it); /* then nobody is told, no more */
+	return resource_map_find(map, kind, from);
+}
+
 void resource_map_finish(struct resource_map *map)
 {
 	vec_each(&map->list, it)
 		map_entry_clear(it);
+	vec_each(&map->asked, it)
+		map_entry_clear(it);
 	vec_finish(&map->list);
+	vec_finish(&map->asked);
 }

@@ -340,13 +340,20 @@ int fd_back_plan(struct fd_plan *plan, struct findings *findings)
 
 		if (err)
 			v.err = err;
+		/* Libraries go without saying, unless they are elsewhere now. */
+		if (!v.action && !v.obstacle && back->kind == FD_BACK_REGULAR && back->use == FD_USE_FILE &&
+		    (!back->r.mapped || strcmp(back->path_now, back->r.path)))
+			fd_verdict_action(&v, "%s is used", back->path_now);
 		if (!v.action && !v.obstacle && !v.err)
 			continue;
 		if (asprintf(&object, "file %s", back->r.path) < 0) {
 			object = NULL;
 			v.err = -ENOMEM;
 		}
+		const char *uses = v.obstacle || back->use == FD_USE_NONE ? NULL : back->path_now;
 		err = fd_verdict_give(&v, findings, object, back->r.kind);
+		if (!err)
+			err = findings_compare(findings, back->r.path, back->st_now.st_ino ? back->path_now : NULL, uses);
 		if (err)
 			return err;
 	}

@@ -181,7 +181,7 @@ int sock_address_mapped(struct fd_plan *plan, const struct fd_file *file, const 
 		return -ENOMEM;
 	snprintf(whole, sizeof(whole), "%s", text);
 	snprintf(port_only, sizeof(port_only), "%s:%u", prefix, sock_address_port(&address));
-	if (plan->o.map && !(to = resource_map_find(plan->o.map, "socket", whole)))
+	if (plan->o.map && !(to = resource_map_ask(plan->o.map, "socket", whole)))
 		to = resource_map_find(plan->o.map, "socket", port_only);
 	if (to && !parse_new(to, prefix, &address)) {
 		fd_verdict_obstacle(v, "write --map socket:tcp:OLDPORT=NEWPORT or ...=ADDRESS:PORT of the same family",

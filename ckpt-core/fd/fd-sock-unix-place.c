@@ -88,7 +88,7 @@ static int locate(struct fd_plan *plan, const struct fd_file *file, struct unix_
 		return err;
 	snprintf(whole, sizeof(whole), "unix:%s", place->path);
 	if (plan->o.map)
-		to = resource_map_find(plan->o.map, "socket", whole);
+		to = resource_map_ask(plan->o.map, "socket", whole);
 	if (to)
 		return set_mapped(place, to);
 	const char *where = *name == '/' ? name : s->dir ? s->dir : ".";

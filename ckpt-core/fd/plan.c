@@ -234,7 +234,8 @@ static int plan_files(struct fd_plan *plan, struct findings *findings)
 			v.err = err;
 		snprintf(object, sizeof(object), "fd %d", file->slot_fd);
 		if (v.action || v.obstacle || v.err)
-			err = fd_verdict_give(&v, findings, object, plan_label(file));
+			err = fd_verdict_give(&v, findings, object, plan_label(file)) ?:
+			      findings_compare(findings, file->r.path && file->r.path[0] == '/' ? file->r.path : NULL, NULL, NULL);
 		if (err)
 			return err;
 	}

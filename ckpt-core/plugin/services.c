@@ -60,7 +60,7 @@ int stasis_fault(struct stasis_session *s, const char *point)
 
 const char *stasis_mapped(struct stasis_session *s, const char *kind, const char *old)
 {
-	return s->set->map ? resource_map_find(s->set->map, kind, old) : NULL;
+	return s->set->map ? resource_map_ask(s->set->map, kind, old) : NULL;
 }
 
 int64_t stasis_host_monotonic_ns(void)
@@ -195,6 +195,11 @@ int64_t stasis_calls_result(const struct stasis_calls *c, size_t index)
 bool stasis_is_frozen(const struct stasis_session *s)
 {
 	return s->set->frozen;
+}
+
+pid_t stasis_pid(const struct stasis_session *s)
+{
+	return s->set->pid;
 }
 
 int stasis_descriptor_copy(struct stasis_session *s, int fd)

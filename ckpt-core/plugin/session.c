@@ -143,6 +143,15 @@ int plugin_set_late(struct plugin_set *set)
 	return set_ask(set, offsetof(struct stasis_plugin, late), "late");
 }
 
+void plugin_set_abandon(struct plugin_set *set)
+{
+	vec_each(&set->sessions, it) {
+		session_callback fn = session_has(*it, offsetof(struct stasis_plugin, abandon));
+		if (fn)
+			fn(*it, (*it)->state); /* has said what went wrong; the others have their turn all the same */
+	}
+}
+
 int plugin_set_ready(struct plugin_set *set, const char **ret_what)
 {
 	vec_each(&set->sessions, it) {

@@ -62,6 +62,8 @@ int plugin_set_save(struct plugin_set *set);
 int plugin_set_plan(struct plugin_set *set);
 int plugin_set_restore(struct plugin_set *set);
 int plugin_set_late(struct plugin_set *set);
+/* After a failed restart; all of them. */
+void plugin_set_abandon(struct plugin_set *set);
 
 /* 0; -EAGAIN: some plugin waits for something (`*ret_what`: "KVM: virtual CPU 1 ..."); or an error. */
 int plugin_set_ready(struct plugin_set *set, const char **ret_what);

@@ -90,6 +90,14 @@ void recorder_claim(int fd, const struct recorder_kind *kind)
 			kind_of[fd] = (uint8_t)(i + 1);
 }
 
+long recorder_next_ioctl(int fd, unsigned long request, void *arg)
+{
+	if (!next_ioctl)
+		return recorder_call(SYS_ioctl, fd, (long)request, (long)arg, 0, 0, 0);
+	int result = next_ioctl(fd, request, arg);
+	return result < 0 ? -errno : result;
+}
+
 static const struct recorder_kind *kind_by_type(unsigned type)
 {
 	for (int i = 0; recorder_kinds[i]; i++)
@@ -106,9 +114,9 @@ __attribute__((visibility("default"))) int ioctl(int fd, unsigned long request, 
 	va_start(ap, request);
 	void *arg = va_arg(ap, void *);
 	va_end(ap);
-	if ((unsigned)fd < DESCRIPTORS && kind_of[fd]) {
+	if ((unsigned)fd < DESCRIPTORS && kind_of[fd] && recorder_kinds[kind_of[fd] - 1]->ioctl_type == _IOC_TYPE(request)) {
 		kind = recorder_kinds[kind_of[fd] - 1];
-	} else {
+	} else { /* not seen yet, or the number has gone to something else since */
 		kind = kind_by_type(_IOC_TYPE(request));
 		start();
 	}

@@ -33,6 +33,9 @@ void recorder_claim(int fd, const struct recorder_kind *kind);
 /* A system call; the kernel's own result. */
 long recorder_call(long nr, long a0, long a1, long a2, long a3, long a4, long a5);
 
+/* ioctl(2) as the next in line has it; the result or a negative errno. */
+long recorder_next_ioctl(int fd, unsigned long request, void *arg);
+
 /* Around a call that is to be recorded and its entry in the journal: one thread at a time, no signal in between. */
 struct recorder_turn {
 	uint64_t mask;

@@ -129,8 +129,11 @@ static int plan_directory(struct restore *r, struct findings *findings)
 	struct stat st;
 
 	if (stat(cwd ? cwd : p->cwd, &st) == 0 && S_ISDIR(st.st_mode))
-		return findings_add(findings, cwd ? cwd : p->cwd, "working directory", "entered", NULL, NULL);
-	return findings_obstacle(findings, p->cwd, "working directory", "make it, or map it: --map file:OLD=NEW", "it is not there");
+		return findings_add(findings, p->cwd, "working directory", cwd ? "another is entered" : "entered", NULL, NULL) ?:
+		       findings_compare(findings, p->cwd, cwd ? cwd : p->cwd, cwd ? cwd : p->cwd);
+	return findings_obstacle(findings, p->cwd, "working directory", "make it, or map it: --map file:OLD=NEW", "%s is not there",
+				 cwd ? cwd : "it") ?:
+	       findings_compare(findings, p->cwd, NULL, NULL);
 }
 
 /* A gap in both layouts, ours (the new process begins as a copy of us) and the target's, away from stacks that grow. */

@@ -67,6 +67,9 @@ struct stasis_plugin {
 	int (*plan)(struct stasis_session *s, void *state);
 	int (*restore)(struct stasis_session *s, void *state);
 	int (*late)(struct stasis_session *s, void *state);
+	/* A restart has failed after `plan`: takes back what restore and late have changed outside of the new process. Called in the
+	 * process that `plan` ran in, which sees of the state what lies in shared memory. May be NULL. */
+	int (*abandon)(struct stasis_session *s, void *state);
 };
 
 /* ---- for every callback ---- */
@@ -122,6 +125,9 @@ int64_t stasis_calls_result(const struct stasis_calls *c, size_t index);
 /* ---- checkpoint ---- */
 
 bool stasis_is_frozen(const struct stasis_session *s);
+
+/* The target's process id as we see it. */
+pid_t stasis_pid(const struct stasis_session *s);
 
 /* A copy of any descriptor of the target (pidfd_getfd: it shares offset and status flags). Owned by the caller; negative errno, not worded. */
 int stasis_descriptor_copy(struct stasis_session *s, int fd);
