@@ -55,15 +55,17 @@ mapfile -t names < <(machines)
 declare -A nonces
 for m in "${names[@]}"; do
 	checked "$m"
-	nonces[$m]=${now%% *}
+	nonces[m$m]=${now%% *}
 done
 step "machines: ${#names[@]}"
 for ((i = 1; i <= generations; i++)); do
 	sleep "0.$((RANDOM % 900 + 100))"
-	run_stasis checkpoint "$pid" -o "$scratch/image" --force --stop >/dev/null
+	"$STASIS" checkpoint "$pid" -o "$scratch/image" --force --stop >"$scratch/stasis.out" 2>&1 </dev/null ||
+		fail "checkpoint $i ended with $?"
 	wait_for 10 "the stopped target to be gone" is_gone "$pid"
 	rm -f "$scratch/pid"
-	run_stasis restart "$scratch/image" --detach --pidfile "$scratch/pid" >/dev/null
+	"$STASIS" restart "$scratch/image" --detach --pidfile "$scratch/pid" >"$scratch/stasis.out" 2>&1 </dev/null ||
+		fail "restart $i ended with $?"
 	pid=$(cat "$scratch/pid")
 	own "$pid"
 	goes_on
@@ -71,7 +73,7 @@ for ((i = 1; i <= generations; i++)); do
 done
 for m in "${names[@]}"; do
 	checked "$m"
-	[ "${now%% *}" = "${nonces[$m]}" ] || fail "nonce ${now%% *} instead of ${nonces[$m]}"
+	[ "${now%% *}" = "${nonces[m$m]}" ] || fail "nonce ${now%% *} instead of ${nonces[m$m]}"
 	step "${m}checks clean after $generations generations: $now"
 done
 end_process "$pid"

@@ -5,14 +5,14 @@
 . "$(dirname "$0")/lib.sh"
 : "${TEST_VMM:?must name test-vmm}" "${BARE_GUEST:?must name the bare-metal guest}"
 log=$scratch/console.log
-"$STASIS" run --name slow -- "$TEST_VMM" --slow-ms 5000 --append nested-tcg "$BARE_GUEST" >"$log" 2>"$scratch/target.out" </dev/null &
+"$STASIS" run --name slow -- "$TEST_VMM" --slow-ms 1500 --append nested-tcg "$BARE_GUEST" >"$log" 2>"$scratch/target.out" </dev/null &
 pid=$!
 own "$pid"
 wait_for 60 "the first ticks" grep -q TICK "$log"
 
 refused=
 for ((i = 0; i < 20 && !refused; i++)); do # it is in the device nearly all the time
-	if ! "$STASIS" checkpoint "$pid" -o "$scratch/image" --force --timeout 300 >"$scratch/stasis.out" 2>&1 </dev/null; then
+	if ! "$STASIS" checkpoint "$pid" -o "$scratch/image" --force --timeout 200 >"$scratch/stasis.out" 2>&1 </dev/null; then
 		grep -q "virtual CPU [01] .*did not come to rest.*--timeout" "$scratch/stasis.out" || fail "another message"
 		refused=1
 	fi
