@@ -3,7 +3,6 @@
 #include <errno.h>
 
 #include "reader.h"
-#include "plugins.h"
 #include "session.h"
 #include "show.h"
 
@@ -12,7 +11,7 @@ static int show_image(struct session *s, const char *path)
 	struct img_reader *reader = NULL;
 	const struct img_schema *schemas[STASIS_SCHEMAS_MAX];
 	size_t n_plugins;
-	const struct stasis_plugin *const *plugins = plugins_built_in(&n_plugins);
+	const struct stasis_plugin *const *plugins = session_plugins(s, &n_plugins);
 	size_t n = stasis_schemas(plugins, n_plugins, schemas);
 	int status = CLI_FAILED;
 

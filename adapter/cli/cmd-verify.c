@@ -5,16 +5,15 @@
 #include "base/cleanup.h"
 #include "cancel.h"
 #include "reader.h"
-#include "plugins.h"
 #include "session.h"
 #include "words.h"
 
 /* Every record that this version knows must decode. */
-static int verify_records(const struct img_reader *reader)
+static int verify_records(struct session *s, const struct img_reader *reader)
 {
 	const struct img_schema *schemas[STASIS_SCHEMAS_MAX];
 	size_t n_plugins;
-	const struct stasis_plugin *const *plugins = plugins_built_in(&n_plugins);
+	const struct stasis_plugin *const *plugins = session_plugins(s, &n_plugins);
 	size_t n_schemas = stasis_schemas(plugins, n_plugins, schemas);
 	int err = img_reader_require_known(reader, schemas, n_schemas);
 
@@ -36,7 +35,7 @@ static int verify_image(struct session *s, const char *path, bool quiet)
 	int err = img_reader_open(s->rep, path, &reader);
 
 	if (!err)
-		err = verify_records(reader);
+		err = verify_records(s, reader);
 	if (!err)
 		err = img_reader_verify(reader);
 	img_reader_destroy(reader);

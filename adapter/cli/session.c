@@ -67,6 +67,22 @@ int session_init(struct session *s, const struct cli_command *cmd, const struct 
 	return 0;
 }
 
+const struct stasis_plugin *const *session_plugins(struct session *s, size_t *ret_n)
+{
+	const char *directory = getenv("STASIS_PLUGINS");
+	size_t n;
+
+	if (!s->plugins.plugins.n) {
+		const struct stasis_plugin *const *built_in = plugins_built_in(&n);
+		for (size_t i = 0; i < n; i++)
+			if (vec_push(&s->plugins.plugins, built_in[i]))
+				break;
+		plugin_directory_load(s->rep, directory && *directory ? directory : STASIS_LIBDIR "/plugins", &s->plugins);
+	}
+	*ret_n = s->plugins.plugins.n;
+	return s->plugins.plugins.items;
+}
+
 int session_start_job(struct session *s)
 {
 	struct report_sink sink = s->own.sink;
@@ -82,7 +98,7 @@ int session_start_job(struct session *s)
 	if (err)
 		return report_fail(s->rep, err, "out of memory");
 	stasis_job_claims(s->job, s->claims, n);
-	const struct stasis_plugin *const *plugins = plugins_built_in(&n);
+	const struct stasis_plugin *const *plugins = session_plugins(s, &n);
 	stasis_job_plugins(s->job, plugins, n);
 	return 0;
 }
@@ -92,6 +108,7 @@ void session_finish(struct session *s)
 	session_mute(s);
 	stasis_job_destroy(s->job);
 	free(s->claims);
+	plugin_list_finish(&s->plugins);
 	report_finish(&s->own);
 	munmap(s->shared, sizeof(*s->shared));
 	*s = (struct session){ 0 };

@@ -7,6 +7,7 @@
 
 #include "args.h"
 #include "command.h"
+#include "plugin/directory.h"
 #include "stasis.h"
 #include "term.h"
 
@@ -23,13 +24,18 @@ struct session {
 	struct reporter *rep; /* `own`, or the job's once there is one */
 	struct reporter own;
 	struct stasis_job *job;
-	struct fd_claim *claims; /* what the plugins know, lent to the job */
+	struct fd_claim *claims; /* what is known of hardware without a plugin, lent to the job */
+	struct plugin_list plugins;
 	struct session_shared *shared;
 	bool json;
 };
 
 /* Returns 0 or -ENOMEM, worded. To be given back with session_finish. `bar`: show progress on a terminal. */
 int session_init(struct session *s, const struct cli_command *cmd, const struct args_common *common, bool bar);
+
+/* The plugins there are: built in, then those of STASIS_PLUGINS (or the directory that stasis was installed with). Loaded once; what
+ * cannot be loaded is warned about. Borrowed. */
+const struct stasis_plugin *const *session_plugins(struct session *s, size_t *ret_n);
 
 /* Makes s->job, which knows the plugins, reports through the session and is cancelled by signals from now on (see cancel.h).
  * STASIS_FAULT in the environment arms fault points. Returns 0 or -ENOMEM, worded. */

@@ -52,6 +52,11 @@ struct timens_clocks timens_now(pid_t pid)
 	return (struct timens_clocks){ host.monotonic_ns + its.monotonic_ns, host.boottime_ns + its.boottime_ns };
 }
 
+int64_t timens_offset_ns(pid_t pid)
+{
+	return offsets_of(pid).monotonic_ns;
+}
+
 uint64_t timens_stopwatch_us(void)
 {
 	return (uint64_t)(read_clock(CLOCK_MONOTONIC) / 1000);

@@ -17,6 +17,9 @@ struct timens_clocks timens_now(pid_t pid);
 /* The same in the initial time namespace, to which a new one's offsets are relative. */
 struct timens_clocks timens_host_now(void);
 
+/* CLOCK_MONOTONIC as the process sees it less that of the initial time namespace: exact, and constant for its life. */
+int64_t timens_offset_ns(pid_t pid);
+
 /* Microseconds on our own monotonic clock. */
 uint64_t timens_stopwatch_us(void);
 

@@ -63,9 +63,9 @@ const char *stasis_mapped(struct stasis_session *s, const char *kind, const char
 	return s->set->map ? resource_map_ask(s->set->map, kind, old) : NULL;
 }
 
-int64_t stasis_host_monotonic_ns(void)
+int64_t stasis_clock_offset_ns(struct stasis_session *s)
 {
-	return timens_host_now().monotonic_ns;
+	return timens_offset_ns(s->set->pid);
 }
 
 size_t stasis_descriptors(struct stasis_session *s, const struct stasis_descriptor **ret)

@@ -31,6 +31,38 @@ static uint64_t add_offset(struct stasis_calls *c, int fd, uint64_t request, int
 	return at;
 }
 
+#define READ_TRIES 4
+#define READ_CLOSE_NS 20000
+
+static int64_t ns_at(struct stasis_calls *c, uint64_t at)
+{
+	const struct timespec *ts = stasis_calls_at(c, at);
+
+	return ts->tv_sec * 1000000000ll + ts->tv_nsec;
+}
+
+int kvm_clock_read(struct stasis_session *s, int fd, uint64_t request, void *data, size_t size, int64_t *ret_ns)
+{
+	int64_t best = INT64_MAX;
+	struct stasis_calls *c;
+	int err = stasis_calls_create(s, 3, &c);
+
+	for (int i = 0; i < READ_TRIES && best > READ_CLOSE_NS && !err; i++) {
+		stasis_calls_reset(c);
+		uint64_t before = stasis_calls_put(c, NULL, sizeof(struct timespec)), after = stasis_calls_put(c, NULL, sizeof(struct timespec));
+		stasis_calls_add(c, 0, SYS_clock_gettime, CLOCK_MONOTONIC, before, 0, 0);
+		uint64_t at = kvm_calls_ioctl(c, 0, fd, request, data, size, NULL);
+		stasis_calls_add(c, 0, SYS_clock_gettime, CLOCK_MONOTONIC, after, 0, 0);
+		if ((err = stasis_calls_run(c, NULL)) || ns_at(c, after) - ns_at(c, before) >= best)
+			continue;
+		best = ns_at(c, after) - ns_at(c, before);
+		memcpy(data, stasis_calls_at(c, at), size);
+		*ret_ns = ns_at(c, before) + best / 2;
+	}
+	stasis_calls_destroy(c);
+	return err;
+}
+
 struct tsc_now {
 	int64_t ns;      /* the target's CLOCK_MONOTONIC */
 	uint64_t tsc;    /* of the first virtual CPU at that time */
@@ -40,42 +72,23 @@ struct tsc_now {
 
 static int read_now(struct stasis_session *s, const struct kvm_rec_vcpu *v, struct tsc_now *ret)
 {
-	size_t tsc_call, offset_call;
+	struct kvm_one_msr tsc = { .head.nmsrs = 1, .entry.index = KVM_MSR_IA32_TSC };
 	struct stasis_calls *c;
-	int err = stasis_calls_create(s, 4, &c);
-
-	if (err)
-		return err;
-	uint64_t now_at = stasis_calls_put(c, NULL, sizeof(struct timespec));
-	uint64_t offset_at = add_offset(c, v->fd, KVM_GET_DEVICE_ATTR, 0, &offset_call);
-	stasis_calls_add(c, 0, SYS_clock_gettime, CLOCK_MONOTONIC, now_at, 0, 0);
-	uint64_t tsc_at = kvm_calls_msr(c, v->fd, KVM_GET_MSRS, KVM_MSR_IA32_TSC, 0, &tsc_call);
-	if (!(err = stasis_calls_run(c, NULL))) {
-		const struct timespec *now = stasis_calls_at(c, now_at);
-		ret->ns = now->tv_sec * 1000000000ll + now->tv_nsec;
-		ret->tsc = ((const struct kvm_one_msr *)stasis_calls_at(c, tsc_at))->entry.data;
-		ret->has_offset = stasis_calls_result(c, offset_call) == 0;
-		memcpy(&ret->offset, stasis_calls_at(c, offset_at), sizeof(ret->offset));
-	}
-	stasis_calls_destroy(c);
-	return err ? stasis_fail(s, err, "virtual CPU %u (fd %d): its TSC cannot be read: %s", v->id, v->fd, strerror(-err)) : 0;
-}
-
-int kvm_clock_now(struct stasis_session *s, int64_t *ret_ns)
-{
-	struct stasis_calls *c;
+	size_t call;
 	int err = stasis_calls_create(s, 1, &c);
 
 	if (err)
 		return err;
-	uint64_t at = stasis_calls_put(c, NULL, sizeof(struct timespec));
-	stasis_calls_add(c, 0, SYS_clock_gettime, CLOCK_MONOTONIC, at, 0, 0);
+	uint64_t at = add_offset(c, v->fd, KVM_GET_DEVICE_ATTR, 0, &call);
 	if (!(err = stasis_calls_run(c, NULL))) {
-		const struct timespec *now = stasis_calls_at(c, at);
-		*ret_ns = now->tv_sec * 1000000000ll + now->tv_nsec;
+		ret->has_offset = stasis_calls_result(c, call) == 0;
+		memcpy(&ret->offset, stasis_calls_at(c, at), sizeof(ret->offset));
 	}
 	stasis_calls_destroy(c);
-	return err;
+	if (!err)
+		err = kvm_clock_read(s, v->fd, KVM_GET_MSRS, &tsc, sizeof(tsc), &ret->ns);
+	ret->tsc = tsc.entry.data;
+	return err ? stasis_fail(s, err, "virtual CPU %u (fd %d): its TSC cannot be read: %s", v->id, v->fd, strerror(-err)) : 0;
 }
 
 static int set_tsc(struct stasis_session *s, const struct kvm_state *k, const struct kvm_rec_machine *m, const struct kvm_rec_vcpu *first,
@@ -107,21 +120,46 @@ static int set_tsc(struct stasis_session *s, const struct kvm_state *k, const st
 	return err ? stasis_fail(s, err, "virtual machine (fd %d): the TSC cannot be set: %s", m->fd, strerror(-err)) : 0;
 }
 
+#define CLOCK_TRIES 4
+#define CLOCK_CLOSE_NS 100000
+
+/* Setting the clock takes its time, and so does being scheduled: what came out is measured, and set again by as much earlier. */
+static int set_kvmclock(struct stasis_session *s, const struct kvm_rec_machine *m)
+{
+	struct kvm_clock_data then, now;
+	int64_t ns, ahead = 0;
+	int err = 0;
+
+	memcpy(&then, m->clock.data, sizeof(then));
+	for (int i = 0; i < CLOCK_TRIES && !err; i++) {
+		struct kvm_clock_data set = { 0 };
+		struct stasis_calls *c;
+		if ((err = kvm_clock_read(s, m->fd, KVM_GET_CLOCK, &now, sizeof(now), &ns)))
+			break;
+		int64_t off = (int64_t)(then.clock - now.clock) + (ns - m->clock_ns);
+		if (i && off < CLOCK_CLOSE_NS && off > -CLOCK_CLOSE_NS)
+			break;
+		ahead = i ? ahead + off : 0;
+		if ((err = stasis_calls_create(s, 2, &c)))
+			break;
+		/* What it should read at the time of this very call, as near as can be told. */
+		set.clock = then.clock + (uint64_t)(ns - m->clock_ns + ahead);
+		kvm_calls_ioctl(c, 0, m->fd, KVM_SET_CLOCK, &set, sizeof(set), NULL);
+		err = stasis_calls_run(c, NULL);
+		stasis_calls_destroy(c);
+	}
+	return err;
+}
+
 /* kvmclock; then deadlines; then the word to the guest that it was stopped, for its watchdogs (KVM_KVMCLOCK_CTRL fails where it has no
  * kvmclock). */
-static int set_clock(struct stasis_session *s, const struct kvm_state *k, const struct kvm_rec_machine *m, int64_t now_ns)
+static int set_clock(struct stasis_session *s, const struct kvm_state *k, const struct kvm_rec_machine *m)
 {
 	struct stasis_calls *c;
-	int err = stasis_calls_create(s, 2 * k->n_vcpus + 2, &c);
+	int err = m->clock.size ? set_kvmclock(s, m) : 0;
 
-	if (err)
-		return err;
-	if (m->clock.size) {
-		struct kvm_clock_data clock = { 0 };
-		memcpy(&clock.clock, m->clock.data, sizeof(clock.clock));
-		clock.clock += (uint64_t)(now_ns > m->clock_ns ? now_ns - m->clock_ns : 0);
-		kvm_calls_ioctl(c, 0, m->fd, KVM_SET_CLOCK, &clock, sizeof(clock), NULL);
-	}
+	if (err || (err = stasis_calls_create(s, 2 * k->n_vcpus + 1, &c)))
+		return stasis_fail(s, err, "virtual machine (fd %d): KVM_SET_CLOCK: %s", m->fd, strerror(-err));
 	for (size_t i = 0; i < k->n_vcpus; i++) {
 		const struct kvm_rec_vcpu *v = &k->vcpus[i];
 		if (v->machine != m->object)
@@ -132,14 +170,13 @@ static int set_clock(struct stasis_session *s, const struct kvm_state *k, const 
 	}
 	err = stasis_calls_run(c, NULL);
 	stasis_calls_destroy(c);
-	return err ? stasis_fail(s, err, "virtual machine (fd %d): KVM_SET_CLOCK: %s", m->fd, strerror(-err)) : 0;
+	return err ? stasis_fail(s, err, "virtual machine (fd %d): its timers cannot be set: %s", m->fd, strerror(-err)) : 0;
 }
 
 int kvm_clock_late(struct stasis_session *s, const struct kvm_state *k, const struct kvm_rec_machine *m)
 {
 	const struct kvm_rec_vcpu *first = NULL;
 	struct tsc_now now = { 0 };
-	int64_t ns;
 	int err = 0;
 
 	for (size_t i = 0; i < k->n_vcpus && !first; i++)
@@ -147,7 +184,5 @@ int kvm_clock_late(struct stasis_session *s, const struct kvm_state *k, const st
 			first = &k->vcpus[i];
 	if (first && ((err = read_now(s, first, &now)) || (err = set_tsc(s, k, m, first, &now))))
 		return err;
-	if ((err = kvm_clock_now(s, &ns)))
-		return err;
-	return set_clock(s, k, m, ns);
+	return set_clock(s, k, m);
 }

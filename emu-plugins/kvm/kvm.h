@@ -92,8 +92,10 @@ int kvm_restore(struct stasis_session *s, void *state);
 /* late.c: stage 2; vcpu-late.c: one virtual CPU; clock.c: TSC and clock. */
 int kvm_late(struct stasis_session *s, void *state);
 int kvm_vcpu_late(struct stasis_session *s, const struct kvm_rec_vcpu *v);
-/* The target's CLOCK_MONOTONIC, in ns. */
-int kvm_clock_now(struct stasis_session *s, int64_t *ret_ns);
+/* Makes the target ask something that changes with time, an ioctl with `size` bytes at `data` (also the answer), and says at what time of
+ * its CLOCK_MONOTONIC it was answered: the question is put between two looks at the clock, some times, and the closest pair counts.
+ * A negative errno, not worded. */
+int kvm_clock_read(struct stasis_session *s, int fd, uint64_t request, void *data, size_t size, int64_t *ret_ns);
 int kvm_clock_late(struct stasis_session *s, const struct kvm_state *k, const struct kvm_rec_machine *m);
 
 /* Small things: calls.c. */

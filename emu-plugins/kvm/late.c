@@ -63,31 +63,29 @@ static int raise_lines(struct stasis_session *s, const struct kvm_rec_machine *m
 	return err;
 }
 
-/* The PIT's times are those of the old host's clock: moved to where they would be here, had the machine only been stopped. Channel 0
- * is started anew by the kernel all the same (kvm_pit_load_count). */
-static void move_pit(struct kvm_pit_state2 *pit, const struct kvm_rec_machine *m, int64_t now_ns)
+/* The PIT's times are those of the old host's clock: moved to where they are on this one's. The target's clock goes on from then, so
+ * that is what its distance to the host's clock has changed by. Channel 0 is started anew by the kernel all the same
+ * (kvm_pit_load_count). */
+static void move_pit(struct kvm_pit_state2 *pit, int64_t then_ns, int64_t now_ns)
 {
-	int64_t gained = now_ns - m->clock_ns, move = stasis_host_monotonic_ns() - m->host_ns - gained;
-
 	for (int i = 0; i < 3; i++)
-		pit->channels[i].count_load_time += move;
+		pit->channels[i].count_load_time += then_ns - now_ns;
 }
 
 static int put_chips(struct stasis_session *s, const struct kvm_rec_machine *m)
 {
 	struct kvm_pit_state2 pit;
 	struct stasis_calls *c;
-	int64_t now;
-	int err = kvm_clock_now(s, &now);
+	int err = stasis_calls_create(s, 4, &c);
 
-	if (err || (err = stasis_calls_create(s, 4, &c)))
+	if (err)
 		return err;
 	for (int i = 0; i < 3; i++)
 		if (m->chips[i].size)
 			kvm_calls_ioctl(c, 0, m->fd, KVM_SET_IRQCHIP, m->chips[i].data, m->chips[i].size, NULL);
 	if (m->pit.size == sizeof(pit)) {
 		memcpy(&pit, m->pit.data, sizeof(pit));
-		move_pit(&pit, m, now);
+		move_pit(&pit, m->clock_offset_ns, stasis_clock_offset_ns(s));
 		kvm_calls_ioctl(c, 0, m->fd, KVM_SET_PIT2, &pit, sizeof(pit), NULL);
 	}
 	err = stasis_calls_run(c, NULL);

@@ -27,7 +27,7 @@ static const struct img_field machine_fields[] = {
 	IMG_FIELD(9, kvm_rec_machine, pit, IMG_BYTES, IMG_HEX),
 	IMG_FIELD(10, kvm_rec_machine, clock, IMG_BYTES, IMG_HEX),
 	IMG_FIELD(11, kvm_rec_machine, clock_ns, IMG_I64, IMG_DEC),
-	IMG_FIELD(12, kvm_rec_machine, host_ns, IMG_I64, IMG_DEC),
+	IMG_FIELD(12, kvm_rec_machine, clock_offset_ns, IMG_I64, IMG_DEC),
 	IMG_FIELD(13, kvm_rec_machine, guest_xfeatures, IMG_U64, IMG_HEX),
 };
 const struct img_schema kvm_machine_schema =

@@ -31,7 +31,7 @@ struct kvm_rec_machine {
 	struct img_bytes pit;       /* struct kvm_pit_state2 */
 	struct img_bytes clock;     /* struct kvm_clock_data */
 	int64_t clock_ns;           /* the target's CLOCK_MONOTONIC at the reading of `clock` */
-	int64_t host_ns;            /* the old host's CLOCK_MONOTONIC at the same time: what the PIT's times count in */
+	int64_t clock_offset_ns;    /* the target's CLOCK_MONOTONIC less that of the old host, which the PIT's times count in */
 	uint64_t guest_xfeatures;   /* ARCH_GET_XCOMP_GUEST_PERM, of the whole process */
 };
 
@@ -47,7 +47,7 @@ struct kvm_rec_vcpu {
 	uint32_t tsc_khz;           /* what the guest sees */
 	bool has_tsc_offset;
 	int64_t tsc_offset;
-	uint64_t tsc;               /* what the guest read ... */
+	uint64_t tsc;               /* of a machine's first: what the guest read ... */
 	int64_t tsc_ns;             /* ... when the target's CLOCK_MONOTONIC was that */
 	uint64_t tsc_deadline;
 	struct img_bytes run;       /* the mapping: struct kvm_run, PIO data, coalesced ring */

@@ -7,7 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
-#include <time.h>
 
 #include "kvm.h"
 
@@ -63,20 +62,37 @@ static int save_entries(struct stasis_session *s, const struct kvm_copy *c)
 	return 0;
 }
 
+static int save_clock(struct stasis_session *s, int fd, struct kvm_rec_machine *ret)
+{
+	struct kvm_clock_data clock;
+	int err = kvm_clock_read(s, fd, KVM_GET_CLOCK, &clock, sizeof(clock), &ret->clock_ns);
+
+	if (err == -EINVAL || err == -ENOTTY)
+		return 0; /* none: an old kernel */
+	return err ? stasis_fail(s, err, "virtual machine (fd %d): KVM_GET_CLOCK: %s", fd, strerror(-err)) : kvm_bytes_copy(&clock, sizeof(clock), &ret->clock);
+}
+
+/* The TSC of the first virtual CPU, to which the others keep their distance. */
+static int save_tsc(struct stasis_session *s, struct kvm_rec_vcpu *v)
+{
+	struct kvm_one_msr m = { .head.nmsrs = 1, .entry.index = KVM_MSR_IA32_TSC };
+	int err = kvm_clock_read(s, v->fd, KVM_GET_MSRS, &m, sizeof(m), &v->tsc_ns);
+
+	v->tsc = m.entry.data;
+	return err ? stasis_fail(s, err, "virtual CPU %u (fd %d): its TSC cannot be read: %s", v->id, v->fd, strerror(-err)) : 0;
+}
+
 /* Clock, interrupt controllers, PIT: what is there is saved. */
 static int save_machine(struct stasis_session *s, const struct kvm_copy *copy, const struct kvm_object *o, struct kvm_rec_machine *ret)
 {
 	uint64_t lines[KVM_LINES / 64], chips[3], xperm;
-	size_t calls[3], pit_call, clock_call;
+	size_t calls[3], pit_call;
 	struct stasis_calls *c;
 	int err = stasis_calls_create(s, 8, &c);
 
 	*ret = (struct kvm_rec_machine){ .object = (uint32_t)(o - copy->objects), .fd = o->fd, .type = o->id, .seq = o->seq };
 	if (err)
 		return err;
-	uint64_t now_at = stasis_calls_put(c, NULL, sizeof(struct timespec));
-	uint64_t clock_at = kvm_calls_ioctl(c, STASIS_MAY_FAIL, o->fd, KVM_GET_CLOCK, NULL, sizeof(struct kvm_clock_data), &clock_call);
-	stasis_calls_add(c, 0, SYS_clock_gettime, CLOCK_MONOTONIC, now_at, 0, 0);
 	for (uint32_t i = 0; i < 3; i++) {
 		struct kvm_irqchip chip = { .chip_id = i };
 		chips[i] = kvm_calls_ioctl(c, STASIS_MAY_FAIL, o->fd, KVM_GET_IRQCHIP, &chip, sizeof(chip), &calls[i]);
@@ -84,13 +100,11 @@ static int save_machine(struct stasis_session *s, const struct kvm_copy *copy, c
 	uint64_t pit = kvm_calls_ioctl(c, STASIS_MAY_FAIL, o->fd, KVM_GET_PIT2, NULL, sizeof(struct kvm_pit_state2), &pit_call);
 	xperm = stasis_calls_put(c, NULL, 8);
 	stasis_calls_add(c, STASIS_MAY_FAIL, SYS_arch_prctl, ARCH_GET_XCOMP_GUEST_PERM, xperm, 0, 0);
-	ret->host_ns = stasis_host_monotonic_ns();
+	ret->clock_offset_ns = stasis_clock_offset_ns(s);
 	if ((err = stasis_calls_run(c, NULL)) || (err = kvm_copy_lines(s, o, lines))) {
 		stasis_calls_destroy(c);
 		return stasis_fail(s, err, "virtual machine (fd %d): its state cannot be read: %s", o->fd, strerror(-err));
 	}
-	const struct timespec *now = stasis_calls_at(c, now_at);
-	ret->clock_ns = now->tv_sec * 1000000000ll + now->tv_nsec;
 	memcpy(&ret->guest_xfeatures, stasis_calls_at(c, xperm), 8);
 	err = kvm_bytes_copy(lines, sizeof(lines), &ret->lines);
 	for (int i = 0; i < 3 && !err; i++)
@@ -98,10 +112,8 @@ static int save_machine(struct stasis_session *s, const struct kvm_copy *copy, c
 			err = kvm_bytes_from(c, chips[i], sizeof(struct kvm_irqchip), &ret->chips[i]);
 	if (!err && !stasis_calls_result(c, pit_call))
 		err = kvm_bytes_from(c, pit, sizeof(struct kvm_pit_state2), &ret->pit);
-	if (!err && !stasis_calls_result(c, clock_call))
-		err = kvm_bytes_from(c, clock_at, sizeof(struct kvm_clock_data), &ret->clock);
 	stasis_calls_destroy(c);
-	return err;
+	return err ? err : save_clock(s, o->fd, ret);
 }
 
 /* Interrupt requests once more. */
@@ -169,7 +181,8 @@ static int save_vcpus(struct stasis_session *s, const struct kvm_state *k, struc
 			continue;
 		struct kvm_rec_vcpu *v = &vcpus[n++];
 		*v = (struct kvm_rec_vcpu){ .object = i, .machine = o->parent, .fd = o->fd, .id = o->id, .seq = o->seq };
-		err = kvm_vcpu_save(s, o, k, mce_banks(s, c, i), v);
+		if (!(err = kvm_vcpu_save(s, o, k, mce_banks(s, c, i), v)) && n == 1)
+			err = save_tsc(s, v);
 	}
 	if (!err)
 		err = settle(s, m, vcpus, n);

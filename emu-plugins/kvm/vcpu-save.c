@@ -10,7 +10,6 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "kvm.h"
@@ -113,8 +112,8 @@ struct asked {
 	struct part parts[6], last[2];
 	struct msr_call *msrs;
 	size_t n_msrs;
-	size_t khz, cpuid, nested, offset, tsc, deadline; /* calls */
-	uint64_t cpuid_at, nested_at, offset_at, now_at, tsc_at, deadline_at;
+	size_t khz, cpuid, nested, offset, deadline; /* calls */
+	uint64_t cpuid_at, nested_at, offset_at, deadline_at;
 };
 
 #define NESTED_MAX 16384
@@ -149,22 +148,13 @@ static int ask(struct stasis_calls *c, int fd, const struct kvm_msr_numbers *msr
 	a->offset_at = stasis_calls_put(c, NULL, sizeof(int64_t));
 	struct kvm_device_attr attr = { .group = KVM_VCPU_TSC_CTRL, .attr = KVM_VCPU_TSC_OFFSET, .addr = a->offset_at };
 	kvm_calls_ioctl(c, STASIS_MAY_FAIL, fd, KVM_GET_DEVICE_ATTR, &attr, sizeof(attr), &a->offset);
-	a->now_at = stasis_calls_put(c, NULL, sizeof(struct timespec));
-	stasis_calls_add(c, 0, SYS_clock_gettime, CLOCK_MONOTONIC, a->now_at, 0, 0);
-	a->tsc_at = kvm_calls_msr(c, fd, KVM_GET_MSRS, KVM_MSR_IA32_TSC, 0, &a->tsc);
 	a->deadline_at = kvm_calls_msr(c, fd, KVM_GET_MSRS, KVM_MSR_IA32_TSC_DEADLINE, 0, &a->deadline);
 	ask_parts(c, fd, a->last, KVM_N_OF(a->last));
 	return 0;
 }
 
-static uint64_t msr_at(struct stasis_calls *c, uint64_t at)
-{
-	return ((const struct kvm_one_msr *)stasis_calls_at(c, at))->entry.data;
-}
-
 static int take(struct stasis_session *s, struct stasis_calls *c, const struct kvm_object *o, struct asked *a, struct kvm_rec_vcpu *ret)
 {
-	const struct timespec *now = stasis_calls_at(c, a->now_at);
 	const struct kvm_nested_state *nested = stasis_calls_at(c, a->nested_at);
 	int64_t khz = stasis_calls_result(c, a->khz);
 	int err;
@@ -180,10 +170,8 @@ static int take(struct stasis_session *s, struct stasis_calls *c, const struct k
 	ret->tsc_khz = khz > 0 ? (uint32_t)khz : 0;
 	ret->has_tsc_offset = stasis_calls_result(c, a->offset) == 0;
 	memcpy(&ret->tsc_offset, stasis_calls_at(c, a->offset_at), sizeof(ret->tsc_offset));
-	ret->tsc_ns = now->tv_sec * 1000000000ll + now->tv_nsec;
-	ret->tsc = msr_at(c, a->tsc_at);
 	if (stasis_calls_result(c, a->deadline) == 1)
-		ret->tsc_deadline = msr_at(c, a->deadline_at);
+		ret->tsc_deadline = ((const struct kvm_one_msr *)stasis_calls_at(c, a->deadline_at))->entry.data;
 	return 0;
 }
 

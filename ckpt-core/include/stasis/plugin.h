@@ -85,8 +85,9 @@ int stasis_fault(struct stasis_session *s, const char *point);
 /* What the user said with --map KIND:OLD=NEW, or NULL. Restart only. */
 const char *stasis_mapped(struct stasis_session *s, const char *kind, const char *old);
 
-/* CLOCK_MONOTONIC of this host (in its initial time namespace), which kernel objects count in; nanoseconds. */
-int64_t stasis_host_monotonic_ns(void);
+/* What the target's CLOCK_MONOTONIC has more than that of the host's initial time namespace, which kernel objects count in;
+ * nanoseconds. Exact, and the same for the target's whole life; a restart has another. */
+int64_t stasis_clock_offset_ns(struct stasis_session *s);
 
 /* The descriptors that the plugin has claimed, in the order of their numbers. Borrowed. At a restart `link` is as it was. */
 size_t stasis_descriptors(struct stasis_session *s, const struct stasis_descriptor **ret);
