@@ -63,6 +63,21 @@ int kvm_clock_read(struct stasis_session *s, int fd, uint64_t request, void *dat
 	return err;
 }
 
+int kvm_clock_now(struct stasis_session *s, int64_t *ret_ns)
+{
+	struct stasis_calls *c;
+	int err = stasis_calls_create(s, 1, &c);
+
+	if (err)
+		return err;
+	uint64_t at = stasis_calls_put(c, NULL, sizeof(struct timespec));
+	stasis_calls_add(c, 0, SYS_clock_gettime, CLOCK_MONOTONIC, at, 0, 0);
+	if (!(err = stasis_calls_run(c, NULL)))
+		*ret_ns = ns_at(c, at);
+	stasis_calls_destroy(c);
+	return err;
+}
+
 struct tsc_now {
 	int64_t ns;      /* the target's CLOCK_MONOTONIC */
 	uint64_t tsc;    /* of the first virtual CPU at that time */
@@ -103,6 +118,8 @@ static int set_tsc(struct stasis_session *s, const struct kvm_state *k, const st
 	/* What the first one should read at `now`, and how far it is from that. */
 	uint64_t want = first->tsc + (uint64_t)cycles_of(now->ns - first->tsc_ns, first->tsc_khz);
 	int64_t base = now->offset + (int64_t)(want - now->tsc);
+	stasis_debug(s, "TSC: %u kHz; %lld us after it was read; offset was %lld, made %lld, becomes %lld", first->tsc_khz,
+		     (long long)(now->ns - first->tsc_ns) / 1000, (long long)first->tsc_offset, (long long)now->offset, (long long)base);
 	for (size_t i = 0; i < k->n_vcpus; i++) {
 		const struct kvm_rec_vcpu *v = &k->vcpus[i];
 		if (v->machine != m->object)

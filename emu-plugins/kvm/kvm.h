@@ -91,7 +91,11 @@ int kvm_restore(struct stasis_session *s, void *state);
 
 /* late.c: stage 2; vcpu-late.c: one virtual CPU; clock.c: TSC and clock. */
 int kvm_late(struct stasis_session *s, void *state);
-int kvm_vcpu_late(struct stasis_session *s, const struct kvm_rec_vcpu *v);
+int kvm_vcpu_late(struct stasis_session *s, const struct kvm_state *k, const struct kvm_rec_vcpu *v);
+/* lapic.c: moves the timer of a saved LAPIC on by `gained` ns, in which the target's clock has gone on; `cycle_ns` of its bus. */
+void kvm_lapic_advance(struct kvm_lapic_state *lapic, int64_t gained, uint64_t cycle_ns);
+/* The target's CLOCK_MONOTONIC. */
+int kvm_clock_now(struct stasis_session *s, int64_t *ret_ns);
 /* Makes the target ask something that changes with time, an ioctl with `size` bytes at `data` (also the answer), and says at what time of
  * its CLOCK_MONOTONIC it was answered: the question is put between two looks at the clock, some times, and the closest pair counts.
  * A negative errno, not worded. */

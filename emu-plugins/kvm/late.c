@@ -103,7 +103,7 @@ static int machine_late(struct stasis_session *s, const struct kvm_state *k, con
 		return err;
 	for (size_t i = 0; i < k->n_vcpus && !err; i++)
 		if (k->vcpus[i].machine == m->object && !(err = stasis_fault(s, "vcpu-state")))
-			err = kvm_vcpu_late(s, &k->vcpus[i]);
+			err = kvm_vcpu_late(s, k, &k->vcpus[i]);
 	if (err || (err = repeat(s, k, m->object, m->fd, KVM_SET_GSI_ROUTING)) || (err = raise_lines(s, m)) || (err = put_chips(s, m)) ||
 	    (err = repeat(s, k, m->object, m->fd, KVM_REINJECT_CONTROL)) || (err = kvm_clock_late(s, k, m)))
 		return err;

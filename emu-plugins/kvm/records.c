@@ -57,6 +57,7 @@ static const struct img_field vcpu_fields[] = {
 	IMG_FIELD(21, kvm_rec_vcpu, tsc_ns, IMG_I64, IMG_DEC),
 	IMG_FIELD(22, kvm_rec_vcpu, tsc_deadline, IMG_U64, IMG_DEC),
 	IMG_FIELD(23, kvm_rec_vcpu, run, IMG_BYTES, IMG_HEX),
+	IMG_FIELD(24, kvm_rec_vcpu, lapic_ns, IMG_I64, IMG_DEC),
 };
 const struct img_schema kvm_vcpu_schema = IMG_SCHEMA("KVMC", 1, IMG_MUST_UNDERSTAND, "KVM virtual CPU", kvm_rec_vcpu, vcpu_fields);
 

@@ -50,6 +50,7 @@ struct kvm_rec_vcpu {
 	uint64_t tsc;               /* of a machine's first: what the guest read ... */
 	int64_t tsc_ns;             /* ... when the target's CLOCK_MONOTONIC was that */
 	uint64_t tsc_deadline;
+	int64_t lapic_ns;           /* the target's CLOCK_MONOTONIC when `lapic` was read: its timer's count is of then */
 	struct img_bytes run;       /* the mapping: struct kvm_run, PIO data, coalesced ring */
 };
 

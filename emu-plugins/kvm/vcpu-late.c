@@ -154,18 +154,50 @@ static int put_pieces(struct stasis_session *s, const struct kvm_rec_vcpu *v, co
 	return err;
 }
 
-int kvm_vcpu_late(struct stasis_session *s, const struct kvm_rec_vcpu *v)
+#define CAP_X86_APIC_BUS_CYCLES_NS 237 /* Linux 6.11 */
+
+static uint64_t bus_cycle_ns(const struct kvm_state *k, const struct kvm_rec_vcpu *v)
+{
+	for (size_t i = 0; i < k->n_entries; i++) {
+		struct kvm_enable_cap cap;
+		if (k->entries[i].object != v->machine || k->entries[i].request != KVM_ENABLE_CAP || k->entries[i].data.size < sizeof(cap))
+			continue;
+		memcpy(&cap, k->entries[i].data.data, sizeof(cap));
+		if (cap.cap == CAP_X86_APIC_BUS_CYCLES_NS && cap.args[0])
+			return cap.args[0];
+	}
+	return 1; /* APIC_BUS_CYCLE_NS_DEFAULT, arch/x86/kvm/lapic.h */
+}
+
+static int put_lapic(struct stasis_session *s, const struct kvm_state *k, const struct kvm_rec_vcpu *v)
+{
+	struct kvm_lapic_state lapic;
+	struct img_bytes data = { &lapic, sizeof(lapic) };
+	int64_t now = 0;
+
+	if (v->lapic.size != sizeof(lapic))
+		return 0;
+	int err = kvm_clock_now(s, &now);
+	if (err)
+		return vcpu_fail(s, v, "the time", err);
+	memcpy(&lapic, v->lapic.data, sizeof(lapic));
+	kvm_lapic_advance(&lapic, now - v->lapic_ns, bus_cycle_ns(k, v));
+	return put_pieces(s, v, &(struct piece){ KVM_SET_LAPIC, &data }, 1);
+}
+
+int kvm_vcpu_late(struct stasis_session *s, const struct kvm_state *k, const struct kvm_rec_vcpu *v)
 {
 	const struct piece registers[] = {
 		{ KVM_SET_SREGS2, &v->sregs }, { KVM_SET_NESTED_STATE, &v->nested }, { KVM_SET_REGS, &v->regs },
-		{ KVM_SET_XCRS, &v->xcrs },    { KVM_SET_XSAVE, &v->xsave },	       { KVM_SET_LAPIC, &v->lapic },
+		{ KVM_SET_XCRS, &v->xcrs },    { KVM_SET_XSAVE, &v->xsave },
 	};
 	const struct piece last[] = {
 		{ KVM_SET_VCPU_EVENTS, &v->events }, { KVM_SET_MP_STATE, &v->mp_state }, { KVM_SET_DEBUGREGS, &v->debugregs },
 	};
 	int err = put_base(s, v);
 
-	if (err || (err = put_msrs(s, v, true)) || (err = put_pieces(s, v, registers, KVM_N_OF(registers))) || (err = put_msrs(s, v, false)))
+	if (err || (err = put_msrs(s, v, true)) || (err = put_pieces(s, v, registers, KVM_N_OF(registers))) ||
+	    (err = put_lapic(s, k, v)) || (err = put_msrs(s, v, false)))
 		return err;
 	return put_pieces(s, v, last, KVM_N_OF(last));
 }

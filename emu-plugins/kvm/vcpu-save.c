@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "kvm.h"
@@ -113,7 +114,7 @@ struct asked {
 	struct msr_call *msrs;
 	size_t n_msrs;
 	size_t khz, cpuid, nested, offset, deadline; /* calls */
-	uint64_t cpuid_at, nested_at, offset_at, deadline_at;
+	uint64_t cpuid_at, nested_at, offset_at, deadline_at, now_at;
 };
 
 #define NESTED_MAX 16384
@@ -149,6 +150,8 @@ static int ask(struct stasis_calls *c, int fd, const struct kvm_msr_numbers *msr
 	struct kvm_device_attr attr = { .group = KVM_VCPU_TSC_CTRL, .attr = KVM_VCPU_TSC_OFFSET, .addr = a->offset_at };
 	kvm_calls_ioctl(c, STASIS_MAY_FAIL, fd, KVM_GET_DEVICE_ATTR, &attr, sizeof(attr), &a->offset);
 	a->deadline_at = kvm_calls_msr(c, fd, KVM_GET_MSRS, KVM_MSR_IA32_TSC_DEADLINE, 0, &a->deadline);
+	a->now_at = stasis_calls_put(c, NULL, sizeof(struct timespec));
+	stasis_calls_add(c, 0, SYS_clock_gettime, CLOCK_MONOTONIC, a->now_at, 0, 0);
 	ask_parts(c, fd, a->last, KVM_N_OF(a->last));
 	return 0;
 }
@@ -167,6 +170,8 @@ static int take(struct stasis_session *s, struct stasis_calls *c, const struct k
 	if (!stasis_calls_result(c, a->nested) && nested->size >= sizeof(*nested) && nested->size <= NESTED_MAX &&
 	    (err = kvm_bytes_copy(nested, nested->size, &ret->nested)))
 		return err;
+	const struct timespec *now = stasis_calls_at(c, a->now_at);
+	ret->lapic_ns = now->tv_sec * 1000000000ll + now->tv_nsec;
 	ret->tsc_khz = khz > 0 ? (uint32_t)khz : 0;
 	ret->has_tsc_offset = stasis_calls_result(c, a->offset) == 0;
 	memcpy(&ret->tsc_offset, stasis_calls_at(c, a->offset_at), sizeof(ret->tsc_offset));

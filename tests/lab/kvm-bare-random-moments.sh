@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# The bare-metal guest, which checks all that a virtual CPU has on every turn of its loop, goes from image to image at random moments:
-# under the test VMM (N generations with these options), or with the first word "qemu" under QEMU. Not one check fails.
+# The bare-metal guest, which checks all that a virtual CPU has on every turn of its loop, goes from image to image at random moments
+# (two checkpoints a generation): under the test VMM with these options, or with the first word "qemu" under QEMU. Not one check fails.
 # usage: kvm-bare-random-moments.sh N [qemu] [OPTIONS...] [-- WORDS FOR THE GUEST...]
 . "$(dirname "$0")/lib.sh"
 : "${TEST_VMM:?must name test-vmm}" "${BARE_GUEST:?must name the bare-metal guest}"
@@ -58,23 +58,28 @@ for m in "${names[@]}"; do
 	nonces[m$m]=${now%% *}
 done
 step "machines: ${#names[@]}"
+checkpoint() { # OPTIONS...
+	sleep "0.$((RANDOM % 800 + 100))"
+	"$STASIS" checkpoint "$pid" -o "$scratch/image" --force "$@" >"$scratch/stasis.out" 2>&1 </dev/null || fail "checkpoint $i $* ended with $?"
+}
+# Two checkpoints a generation: one that the guest lives through, one from which it is restarted.
 for ((i = 1; i <= generations; i++)); do
-	sleep "0.$((RANDOM % 900 + 100))"
-	"$STASIS" checkpoint "$pid" -o "$scratch/image" --force --stop >"$scratch/stasis.out" 2>&1 </dev/null ||
-		fail "checkpoint $i ended with $?"
-	wait_for 10 "the stopped target to be gone" is_gone "$pid"
-	rm -f "$scratch/pid"
+	checkpoint
+	checkpoint --stop
+	until is_gone "$pid"; do :; done
 	"$STASIS" restart "$scratch/image" --detach --pidfile "$scratch/pid" >"$scratch/stasis.out" 2>&1 </dev/null ||
 		fail "restart $i ended with $?"
-	pid=$(cat "$scratch/pid")
+	pid=$(<"$scratch/pid")
 	own "$pid"
-	goes_on
-	((i % 10)) || step "generation $i of $generations"
+	if ((i % 10 == 0 || i == generations)); then
+		goes_on
+		step "generation $i of $generations"
+	fi
 done
 for m in "${names[@]}"; do
 	checked "$m"
 	[ "${now%% *}" = "${nonces[m$m]}" ] || fail "nonce ${now%% *} instead of ${nonces[m$m]}"
-	step "${m}checks clean after $generations generations: $now"
+	step "${m}checks clean after $((2 * generations)) checkpoints: $now"
 done
 end_process "$pid"
 nothing_left
