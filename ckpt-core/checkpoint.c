@@ -252,23 +252,27 @@ static int snapshot_ranges(const struct collect *c, struct snapshot_range **ret,
 	return 0;
 }
 
-/* Contents of files first: they are read while nobody writes them. Then the picture of the memory; with --stop the target itself. */
+/* First all that works on without the target's threads is brought to rest; the undo list starts it again. Then contents of files: they
+ * are read while nobody writes them. Then the picture of the memory; with --stop the target itself. Tests: rest-ends-whatever-happens,
+ * vhost-checkpoint-faults. */
 static int phase_snapshot(struct checkpoint *cp)
 {
 	AUTO_FREE struct snapshot_range *ranges = NULL;
 	size_t n = 0;
 	struct collect *c = &cp->found.collect;
 	struct plugin_set *plugins = &cp->found.plugins;
-	int err = img_writer_record(cp->writer, &rec_host_schema, &cp->host);
+	int err;
 
 	plugins->worker = c->worker;
 	plugins->place = c->place;
 	plugins->writer = cp->writer;
-	if (err || (err = collect_save(c, cp->writer)) || (err = collect_exe(c, cp->writer)) ||
-	    (err = fd_capture_save(cp->found.files, cp->writer)) || (err = plugin_set_save(plugins)))
+	plugins->journal = cp->journal;
+	if ((err = plugin_set_rest(plugins)) || (err = img_writer_record(cp->writer, &rec_host_schema, &cp->host)) ||
+	    (err = collect_save(c, cp->writer)) || (err = collect_exe(c, cp->writer)) || (err = fd_capture_save(cp->found.files, cp->writer)) ||
+	    (err = plugin_set_save(plugins)))
 		return err;
 	if (cp->opt->stop)
-		return undo_run(cp->journal, cp->rep, &cp->frozen, false);
+		return undo_bytes(cp->journal, cp->rep, &cp->frozen);
 	if ((err = snapshot_ranges(c, &ranges, &n)))
 		return err;
 	return snapshot_fork(cp->rep, c->worker, &c->place, ranges, n, cp->journal, &cp->child);
@@ -320,6 +324,7 @@ static int phase_commit(struct checkpoint *cp)
 		kill(cp->pid, SIGKILL);
 		while (waitpid(-1, NULL, __WALL) > 0 || errno == EINTR)
 			;
+		undo_forget(cp->journal);
 		freeze_finish(&cp->frozen);
 		cp->is_frozen = false;
 		res->pause_us = timens_stopwatch_us() - cp->freeze_us;

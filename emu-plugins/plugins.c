@@ -7,7 +7,7 @@
 
 int plugins_claims(struct fd_claim **ret_claims, size_t *ret_n)
 {
-	const struct fd_claim *const tables[] = { tap_claims, usb_claims, vfio_claims };
+	const struct fd_claim *const tables[] = { vhost_claims, usb_claims, vfio_claims };
 	struct fd_claim *all = NULL;
 	size_t n = 0;
 
@@ -29,7 +29,7 @@ int plugins_claims(struct fd_claim **ret_claims, size_t *ret_n)
 
 const struct stasis_plugin *const *plugins_built_in(size_t *ret_n)
 {
-	static const struct stasis_plugin *const all[] = { &kvm_plugin, &tap_plugin };
+	static const struct stasis_plugin *const all[] = { &kvm_plugin, &tap_plugin, &vhost_plugin };
 
 	*ret_n = sizeof(all) / sizeof(all[0]);
 	return all;

@@ -13,10 +13,10 @@
 int plugins_claims(struct fd_claim **ret_claims, size_t *ret_n);
 
 /* One table per folder, ended by an entry without a pattern. */
-extern const struct fd_claim tap_claims[], usb_claims[], vfio_claims[];
+extern const struct fd_claim vhost_claims[], usb_claims[], vfio_claims[];
 
 /* The plugins that are built in. */
 const struct stasis_plugin *const *plugins_built_in(size_t *ret_n);
-extern const struct stasis_plugin kvm_plugin, tap_plugin;
+extern const struct stasis_plugin kvm_plugin, tap_plugin, vhost_plugin;
 
 #endif

@@ -125,7 +125,7 @@ setup_guest() {
 	local kernel parts key dir tmp
 	kernel=$(setup_kernel) || return
 	parts=$setup_root/tests/guest
-	key=$(cat "$parts/ticker.c" "$parts/strain.c" "$parts/init" "$parts/build-initrd" | cksum | tr ' ' -)
+	key=$(cat "$parts/ticker.c" "$parts/strain.c" "$parts/init" "$parts/build-initrd" "$setup_root/tests/net/net-load.c" | cksum | tr ' ' -)
 	dir=$setup_cache/guest-$key
 	if [ ! -e "$dir" ]; then
 		tmp=$(mktemp -d "$setup_cache/guest.XXXXXX") || return

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /* The undo list. Notes are made before the change, so that a death between the two undoes what never happened, which every entry
- * must bear: bytes put back where they are, advice given again, a child that is not there. */
+ * must bear: bytes put back where they are, advice given again, a child that is not there, a call that was not due. */
 #include "undo.h"
 
 #include <errno.h>
@@ -18,13 +18,13 @@
 #include "inject/batch.h"
 #include "inject/plant.h"
 
-enum undo_kind { UNDO_BYTES, UNDO_MADVISE, UNDO_CHILD, UNDO_REAP };
+enum undo_kind { UNDO_BYTES, UNDO_MADVISE, UNDO_CHILD, UNDO_REAP, UNDO_IOCTL };
 
 struct undo_entry {
 	enum undo_kind kind;
 	pid_t pid;
 	uint64_t addr, size;
-	int advice;
+	int advice; /* UNDO_IOCTL: the descriptor; `addr` is the request */
 	uint8_t bytes[INJECT_STUB_ROOM];
 };
 
@@ -89,6 +89,16 @@ int undo_note_reap(struct undo_journal *journal, pid_t pid, pid_t ns_child)
 	return undo_note(journal, &e);
 }
 
+int undo_note_ioctl(struct undo_journal *journal, pid_t pid, int fd, uint64_t request, const void *data, size_t size)
+{
+	struct undo_entry e = { .kind = UNDO_IOCTL, .pid = pid, .addr = request, .size = size, .advice = fd };
+
+	if (size > sizeof(e.bytes))
+		return -ENOSPC;
+	memcpy(e.bytes, data, size);
+	return undo_note(journal, &e);
+}
+
 void undo_forget(struct undo_journal *journal)
 {
 	atomic_store(&journal->n, 0);
@@ -103,12 +113,56 @@ bool undo_is_empty(const struct undo_journal *journal)
 static uint64_t undo_stub(const struct undo_journal *j)
 {
 	for (size_t i = 0; i < atomic_load(&j->n); i++)
-		if (j->entries[i].kind == UNDO_BYTES)
+		if (j->entries[i].kind == UNDO_BYTES && j->entries[i].size == INJECT_STUB_ROOM)
 			return j->entries[i].addr;
 	return 0;
 }
 
-/* Undoes by injected calls whatever needs them, in batches. The stub is still planted: its bytes were noted first. */
+#define CALLS 64
+
+static void undo_call(struct batch *b, const struct undo_entry *e)
+{
+	if (e->kind == UNDO_MADVISE)
+		batch_call(b, SYS_madvise, INJECT_MAY_FAIL, e->addr, e->size, (uint64_t)e->advice);
+	else if (e->kind == UNDO_REAP)
+		batch_call(b, SYS_wait4, INJECT_MAY_FAIL, e->addr, 0, __WALL | WNOHANG, 0);
+	else if (e->kind == UNDO_IOCTL)
+		batch_call(b, SYS_ioctl, INJECT_MAY_FAIL, (uint64_t)e->advice, e->addr, batch_put(b, e->bytes, e->size));
+}
+
+/* The stub's bytes are in the journal; its code may have been taken out since (undo_bytes). */
+static int undo_plant(const struct undo_journal *j, const struct frozen *f)
+{
+	uint8_t code[INJECT_STUB_ROOM] = { 0 };
+	size_t size;
+	const void *stub = inject_stub_code(&size);
+
+	memcpy(code, stub, size);
+	return undo_stub(j) ? inject_write(f->pid, undo_stub(j), code, sizeof(code)) : -ENOENT;
+}
+
+/* Makes the calls of as many of the first `*n` entries as fit, from the last; `*n` is what is left. Advice and a helper may be gone with
+ * what they were for; an ioctl that fails is an error. */
+static int undo_some_calls(const struct undo_journal *j, size_t *n, struct batch *b)
+{
+	const struct undo_entry *made[CALLS];
+	size_t k = 0;
+
+	while (*n > 0 && batch_calls_left(b) && batch_data_left(b) >= 2 * INJECT_STUB_ROOM) {
+		const struct undo_entry *e = &j->entries[--*n];
+		if (e->kind == UNDO_BYTES || e->kind == UNDO_CHILD)
+			continue;
+		undo_call(b, e);
+		made[k++] = e;
+	}
+	int err = k ? batch_run(b) : 0;
+	for (size_t i = 0; i < k && !err; i++)
+		if (made[i]->kind == UNDO_IOCTL && ((const struct inject_call *)b->copy)[i].result < 0)
+			err = (int)((const struct inject_call *)b->copy)[i].result;
+	return err;
+}
+
+/* Undoes by injected calls whatever needs them, in batches. All are tried. */
 static int undo_calls(struct undo_journal *j, size_t n, struct frozen *f)
 {
 	AUTO_FREE char *text = NULL;
@@ -116,24 +170,19 @@ static int undo_calls(struct undo_journal *j, size_t n, struct frozen *f)
 	struct batch_place place;
 	struct batch b = { 0 };
 	size_t n_vmas, size;
-	int err = io_read_filef(&text, &size, "/proc/%d/maps", f->pid);
+	int err = undo_plant(j, f);
 
-	if (err || (err = proc_maps_parse(text, size, &vmas, &n_vmas)))
+	if (err || (err = io_read_filef(&text, &size, "/proc/%d/maps", f->pid)) || (err = proc_maps_parse(text, size, &vmas, &n_vmas)))
 		return err;
 	struct tracee *t = plant_worker(f, vmas, n_vmas, 32768, undo_stub(j), &place);
 	if (!t)
 		err = -ENOSPC;
-	for (size_t i = n; !err && i > 0;) {
-		if (!(err = batch_begin(&b, t, &place, 64))) {
-			while (i > 0 && batch_calls_left(&b)) {
-				const struct undo_entry *e = &j->entries[--i];
-				if (e->kind == UNDO_MADVISE)
-					batch_call(&b, SYS_madvise, INJECT_MAY_FAIL, e->addr, e->size, (uint64_t)e->advice);
-				else if (e->kind == UNDO_REAP)
-					batch_call(&b, SYS_wait4, INJECT_MAY_FAIL, e->addr, 0, __WALL | WNOHANG, 0);
-			}
-			err = batch_run(&b);
+	for (int begun = err; !begun && n > 0;) {
+		if (!(begun = batch_begin(&b, t, &place, CALLS))) {
+			int err2 = undo_some_calls(j, &n, &b);
+			err = err ? err : err2;
 		}
+		err = err ? err : begun;
 		batch_finish(&b);
 	}
 	proc_maps_free(vmas, n_vmas);
@@ -147,6 +196,24 @@ static void undo_child(const struct undo_entry *e)
 		;
 }
 
+static int put_bytes(struct reporter *rep, const struct frozen *f, const struct undo_entry *e)
+{
+	int err = inject_write(f->pid, e->addr, e->bytes, e->size);
+
+	return err ? report_fail(rep, err, "process %d: %lu bytes at %#lx could not be put back: %s", e->pid, e->size, e->addr, strerror(-err)) : 0;
+}
+
+int undo_bytes(struct undo_journal *j, struct reporter *rep, struct frozen *f)
+{
+	int err = 0;
+
+	for (size_t i = atomic_load(&j->n); i > 0; i--) {
+		int err2 = j->entries[i - 1].kind == UNDO_BYTES ? put_bytes(rep, f, &j->entries[i - 1]) : 0;
+		err = err ? err : err2;
+	}
+	return err;
+}
+
 int undo_run(struct undo_journal *j, struct reporter *rep, struct frozen *f, bool keep_children)
 {
 	size_t n = atomic_load(&j->n), calls = 0, kept = 0;
@@ -154,9 +221,10 @@ int undo_run(struct undo_journal *j, struct reporter *rep, struct frozen *f, boo
 	int err = 0;
 
 	for (size_t i = 0; i < n; i++)
-		calls += j->entries[i].kind == UNDO_MADVISE || j->entries[i].kind == UNDO_REAP;
+		calls += j->entries[i].kind != UNDO_BYTES && j->entries[i].kind != UNDO_CHILD;
 	if (calls && (err = undo_calls(j, n, f)))
-		report_fail(rep, err, "process %d: memory advice could not be put back, or a helper not be reaped: %s", f->pid, strerror(-err));
+		report_fail(rep, err, "process %d: memory advice could not be put back, a helper not be reaped, or a device not be started again: %s",
+			    f->pid, strerror(-err));
 	for (size_t i = n; i > 0; i--) {
 		struct undo_entry *e = &j->entries[i - 1];
 		int err2 = 0;
@@ -164,9 +232,8 @@ int undo_run(struct undo_journal *j, struct reporter *rep, struct frozen *f, boo
 			keep = e;
 		else if (e->kind == UNDO_CHILD)
 			undo_child(e);
-		else if (e->kind == UNDO_BYTES && (err2 = inject_write(f->pid, e->addr, e->bytes, e->size)))
-			report_fail(rep, err2, "process %d: %lu bytes at %#lx could not be put back: %s", e->pid, e->size, e->addr,
-				    strerror(-err2));
+		else if (e->kind == UNDO_BYTES)
+			err2 = put_bytes(rep, f, e);
 		err = err ? err : err2;
 	}
 	if (keep) {

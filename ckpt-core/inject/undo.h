@@ -21,12 +21,18 @@ int undo_note_bytes(struct undo_journal *journal, pid_t pid, uint64_t addr, cons
 int undo_note_madvise(struct undo_journal *journal, pid_t pid, uint64_t addr, uint64_t size, int advice);
 int undo_note_child(struct undo_journal *journal, pid_t child); /* kill it (by pid, as we see it) */
 int undo_note_reap(struct undo_journal *journal, pid_t pid, pid_t ns_child); /* let the target reap a child of its own */
+/* Let the target make an ioctl with a copy of `data`, at most 128 bytes. */
+int undo_note_ioctl(struct undo_journal *journal, pid_t pid, int fd, uint64_t request, const void *data, size_t size);
 
 bool undo_is_empty(const struct undo_journal *journal);
 
 /* Undoes everything in a frozen target and empties the journal, but for the (one) snapshot child if it is still needed. What
  * cannot be undone is said; the first error is returned, the rest is done all the same. */
 int undo_run(struct undo_journal *journal, struct reporter *rep, struct frozen *f, bool keep_children);
+
+/* Puts back what was changed in the target's memory, which is then as it was; all else stays in the journal. For a target whose
+ * memory is to be read while it stands still. */
+int undo_bytes(struct undo_journal *journal, struct reporter *rep, struct frozen *f);
 
 /* Empties the journal: what it would undo is gone (the target was killed, the child has ended). */
 void undo_forget(struct undo_journal *journal);

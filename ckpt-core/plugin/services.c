@@ -248,6 +248,11 @@ const struct user_regs_struct *stasis_thread(struct stasis_session *s, size_t i)
 	return f && i < f->threads.n ? &f->threads.items[i].regs : NULL;
 }
 
+int stasis_undo_ioctl(struct stasis_session *s, int fd, uint64_t request, const void *data, size_t size)
+{
+	return undo_note_ioctl(s->set->journal, s->set->pid, fd, request, data, size);
+}
+
 void stasis_not_ready(struct stasis_session *s, const char *fmt, ...)
 {
 	va_list ap;

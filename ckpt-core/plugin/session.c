@@ -123,6 +123,11 @@ int plugin_set_check(struct plugin_set *set)
 	return set_ask(set, offsetof(struct stasis_plugin, check), NULL);
 }
 
+int plugin_set_rest(struct plugin_set *set)
+{
+	return set_ask(set, offsetof(struct stasis_plugin, rest), "rest");
+}
+
 int plugin_set_save(struct plugin_set *set)
 {
 	return set_ask(set, offsetof(struct stasis_plugin, save), "save");

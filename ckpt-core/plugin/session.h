@@ -9,6 +9,7 @@
 #include "fd/fd.h"
 #include "inject/batch.h"
 #include "inject/freeze.h"
+#include "inject/undo.h"
 #include "proc/maps.h"
 #include "reader.h"
 #include "recorder/root.h"
@@ -36,6 +37,7 @@ struct plugin_set {
 	struct tracee *worker;
 	struct batch_place place;
 	/* checkpoint */
+	struct undo_journal *journal;
 	struct fd_capture *files;
 	struct img_writer *writer;
 	uint64_t root_addr; /* of the recorder; 0 = none */
@@ -58,6 +60,7 @@ bool plugin_set_is_empty(const struct plugin_set *set);
 
 /* The callbacks of all sessions, in the order of the plugins, until one fails. */
 int plugin_set_check(struct plugin_set *set);
+int plugin_set_rest(struct plugin_set *set);
 int plugin_set_save(struct plugin_set *set);
 int plugin_set_plan(struct plugin_set *set);
 int plugin_set_restore(struct plugin_set *set);

@@ -4,9 +4,10 @@
  *
  * Theory of operation. A plugin claims descriptors by what /proc says of them. At a checkpoint `check` looks at the running
  * process and names every obstacle; then all threads are stopped, `ready` says whether this is a moment at which the hardware can
- * be described, and `save` writes records. Nothing is taken from a target that goes on. At a restart `plan` compares with the
- * new host, `restore` makes new descriptors in ordinary C inside the new process (stage 1, nothing of the old memory is there),
- * and `late` puts state back by system calls made inside it once all memory and all threads are there, just before they run.
+ * be described, `rest` stops what works on without them, and `save` writes records. Nothing is taken from a target that goes on. At
+ * a restart `plan` compares with the new host, `restore` makes new descriptors in ordinary C inside the new process (stage 1,
+ * nothing of the old memory is there), and `late` puts state back by system calls made inside it once all memory and all threads
+ * are there, just before they run.
  *
  * All callbacks return 0 or a negative errno which has been worded (stasis_fail). Calls are made from one thread. Callbacks and
  * table members are only ever added at the end, and `size` tells which are there. */
@@ -70,6 +71,12 @@ struct stasis_plugin {
 	/* A restart has failed after `plan`: takes back what restore and late have changed outside of the new process. Called in the
 	 * process that `plan` ran in, which sees of the state what lies in shared memory. May be NULL. */
 	int (*abandon)(struct stasis_session *s, void *state);
+
+	/* checkpoint */
+	/* The target is stopped and nothing has been read of it yet: brings to rest what works on without its threads (an in-kernel
+	 * worker that writes into its memory and signals its eventfds). How to start it again has been said before
+	 * (stasis_undo_ioctl). It rests until the picture of the memory is taken, and with --stop to the end. May be NULL. */
+	int (*rest)(struct stasis_session *s, void *state);
 };
 
 /* ---- for every callback ---- */
@@ -145,6 +152,11 @@ bool stasis_recorder_broken(struct stasis_session *s);
 
 /* Registers of the i-th thread as it was stopped, NULL past the last. Frozen only. */
 const struct user_regs_struct *stasis_thread(struct stasis_session *s, size_t i);
+
+/* In rest: a call to be made by the target before it runs on, whatever becomes of the checkpoint or of us: ioctl(fd, request, data),
+ * with `data` (at most 128 bytes) in its memory. To be said before the change that it takes back: it must do no harm if that was never
+ * made. A call that fails is left at that. Returns 0 or a negative errno, not worded. */
+int stasis_undo_ioctl(struct stasis_session *s, int fd, uint64_t request, const void *data, size_t size);
 
 /* In ready: what the target has to do first, for the message when it does not. */
 __attribute__((format(printf, 2, 3))) void stasis_not_ready(struct stasis_session *s, const char *fmt, ...);
