@@ -272,7 +272,7 @@ int main(int argc, char **argv)
 	}
 	if (optind + 2 != argc || !stasis || mode < 0 || !(witness = realpath(argv[optind + 1], NULL)))
 		usage();
-	driver_init(&f.d, stasis, 110);
+	driver_init(&f.d, stasis, 280);
 	f.image_dir = driver_path(&f.d, "images");
 	mkdir(f.image_dir, 0700);
 	f.image = driver_path(&f.d, "images/armed.stasis");

@@ -58,17 +58,36 @@ for m in "${names[@]}"; do
 	nonces[m$m]=${now%% *}
 done
 step "machines: ${#names[@]}"
+# bounded COMMAND...: what hangs is shown thread by thread before it fails.
+bounded() {
+	local status p t
+	"$@" >"$scratch/stasis.out" 2>&1 </dev/null &
+	p=$!
+	for ((t = 0; t < 600; t++)); do
+		[ -d "/proc/$p" ] && ! is_gone "$p" || break
+		sleep 0.1
+	done
+	if ! is_gone "$p"; then
+		for t in "/proc/$pid/task"/* $(grep -lx "stasis.*" /proc/[0-9]*/comm | sed 's,/comm$,,'); do
+			echo "${t#/proc/} $(<"$t/comm") $(sed -n 's/^State:[[:space:]]*//p; s/^TracerPid:/tracer/p' "$t/status" | tr '\n' ' ')" \
+				"$(cat "$t/wchan" "$t/syscall" 2>/dev/null | tr '\n' ' ')"
+		done
+		fail "generation $i: $* hangs"
+	fi
+	wait "$p"
+	status=$?
+	[ $status = 0 ] || fail "generation $i: $* ended with $status"
+}
 checkpoint() { # OPTIONS...
 	sleep "0.$((RANDOM % 800 + 100))"
-	"$STASIS" checkpoint "$pid" -o "$scratch/image" --force "$@" >"$scratch/stasis.out" 2>&1 </dev/null || fail "checkpoint $i $* ended with $?"
+	bounded "$STASIS" checkpoint "$pid" -o "$scratch/image" --force "$@"
 }
 # Two checkpoints a generation: one that the guest lives through, one from which it is restarted.
 for ((i = 1; i <= generations; i++)); do
 	checkpoint
 	checkpoint --stop
-	until is_gone "$pid"; do :; done
-	"$STASIS" restart "$scratch/image" --detach --pidfile "$scratch/pid" >"$scratch/stasis.out" 2>&1 </dev/null ||
-		fail "restart $i ended with $?"
+	wait_for 10 "the stopped target to be gone" is_gone "$pid"
+	bounded "$STASIS" restart "$scratch/image" --detach --pidfile "$scratch/pid"
 	pid=$(<"$scratch/pid")
 	own "$pid"
 	if ((i % 10 == 0 || i == generations)); then

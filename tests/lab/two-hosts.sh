@@ -22,14 +22,12 @@ make_image() { # IMAGE
 	wait_for "$E2E_PATIENCE" "the stopped target to be gone" is_gone "$pid"
 	same_guest "$nonce"
 	echo "$nonce" >"$scratch/nonce"
-	rm -rf "/share/scratch"
-	# Sockets are made anew by a restart, and cannot be carried.
-	mkdir /share/scratch && (cd "$scratch" && find . -type f -exec cp -a --parents -t /share/scratch {} +) ||
-		fail "the image cannot be carried"
+	# Sockets are made anew by a restart. The share keeps no parts of a second, by which a file is known; an archive does.
+	(cd "$scratch" && find . -type f -print0 | tar --null -T - --format=posix -cf /share/scratch.tar) || fail "the image cannot be carried"
 }
 bring_image() {
 	rm -rf "$E2E_SCRATCH"
-	cp -a /share/scratch "$E2E_SCRATCH" || exit 1
+	mkdir "$E2E_SCRATCH" && tar -xf /share/scratch.tar -C "$E2E_SCRATCH" || exit 1
 	. "$here/lib.sh"
 	serial=$scratch/serial.sock qmp=$scratch/qmp.sock log=$scratch/console.log
 	nonce=$(cat "$scratch/nonce")
