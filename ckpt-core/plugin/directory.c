@@ -10,14 +10,14 @@
 
 #include "base/cleanup.h"
 
-/* A plugin may be older than we are, with a shorter table, but must have the first callback. */
+/* A plugin may be older than we are, with a shorter table, but must have what every session uses: claim, open, close. */
 static const char *why_not(const struct plugin_list *list, const struct stasis_plugin *p)
 {
 	if (!p)
 		return "it exports no stasis_plugin";
 	if (p->api != STASIS_PLUGIN_API)
 		return "it was made for another version of the plugin interface";
-	if (p->size < offsetof(struct stasis_plugin, claim) + sizeof(p->claim) || !p->name || !*p->name || !p->claim)
+	if (p->size < offsetof(struct stasis_plugin, close) + sizeof(p->close) || !p->name || !*p->name || !p->claim)
 		return "its stasis_plugin is not complete";
 	vec_each(&list->plugins, it)
 		if (!strcmp((*it)->name, p->name))

@@ -103,7 +103,6 @@ int kvm_clock_read(struct stasis_session *s, int fd, uint64_t request, void *dat
 int kvm_clock_late(struct stasis_session *s, const struct kvm_state *k, const struct kvm_rec_machine *m);
 
 /* Small things: calls.c. */
-struct stasis_calls;
 /* Adds ioctl(fd, request, &data) with a copy of `size` bytes; returns the data's address in the target, in *ret_index the call's. */
 uint64_t kvm_calls_ioctl(struct stasis_calls *c, unsigned flags, int fd, uint64_t request, const void *data, size_t size, size_t *ret_index);
 /* Adds a KVM_GET_MSRS or KVM_SET_MSRS of one MSR, which may fail: its result is 1 when it did not. */
