@@ -546,6 +546,25 @@ void driver_gone(struct driver *d)
 	d->child = d->pid = 0;
 }
 
+/* SIGKILL can end a write() between two pages of the file (generic_perform_write in mm/filemap.c looks for a fatal signal there),
+ * and then the last line has no end. What is restarted next appends to the file and must find the beginning of a line. */
+static void cut_half_line(struct driver *d)
+{
+	const char *state = driver_path(d, "state");
+	char *text = slurp(state, 16 << 20), *end = strrchr(text, '\n');
+
+	if (truncate(state, end ? end + 1 - text : 0))
+		driver_fail(d, "%s: %s", state, strerror(errno));
+	free(text);
+}
+
+void driver_kill(struct driver *d)
+{
+	kill(d->pid, SIGKILL);
+	driver_gone(d);
+	cut_half_line(d);
+}
+
 void driver_ask_finish(struct driver *d)
 {
 	int fd = open(driver_path(d, "finish"), O_CREAT | O_WRONLY | O_CLOEXEC, 0666);

@@ -127,8 +127,7 @@ static void run_generations(struct driver *d)
 	driver_turns(d, TURNS);
 
 	if (d->rewind) {
-		kill(d->pid, SIGKILL);
-		driver_gone(d);
+		driver_kill(d);
 		restart_detached(d, image[1]);
 		driver_turns(d, TURNS);
 	}
