@@ -546,8 +546,9 @@ void driver_gone(struct driver *d)
 	d->child = d->pid = 0;
 }
 
-/* SIGKILL can end a write() between two pages of the file (generic_perform_write in mm/filemap.c looks for a fatal signal there),
- * and then the last line has no end. What is restarted next appends to the file and must find the beginning of a line. */
+/* SIGKILL can end a write() between two pages of the file (generic_perform_write in mm/filemap.c looks for a fatal signal
+ * there), and then the last line has no end. What is restarted next appends to the file and must find the beginning of a line.
+ */
 static void cut_half_line(struct driver *d)
 {
 	const char *state = driver_path(d, "state");

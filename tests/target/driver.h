@@ -75,7 +75,8 @@ void driver_adopt(struct driver *d, const char *pidfile);
 /* Waits until the target is no more (reaping it if it is our child). */
 void driver_gone(struct driver *d);
 
-/* Kills the target, as a power cut would, and waits until it is gone; a line of the state file that it was writing just then is taken away. */
+/* Kills the target, as a power cut would, and waits until it is gone; a line of the state file that it was writing just then is
+ * taken away. */
 void driver_kill(struct driver *d);
 
 /* The state letter of the target in /proc/PID/stat, 0 if it is gone; its TracerPid. */
