@@ -22,7 +22,8 @@
 /* A copy of the target's journal as it was when it was read. */
 struct kvm_copy {
 	struct kvm_journal head;
-	struct kvm_object *objects; /* those that are still there: fd names an open descriptor of the right kind, else kind is NONE */
+	struct kvm_object
+	        *objects; /* those that are still there: fd names an open descriptor of the right kind, else kind is NONE */
 	struct kvm_entry *entries;
 };
 
@@ -66,14 +67,15 @@ int kvm_ready(struct stasis_session *s, void *state);
 /* save.c: machines and calls; vcpu-save.c: one virtual CPU. */
 int kvm_save(struct stasis_session *s, void *state);
 int kvm_vcpu_save(struct stasis_session *s, const struct kvm_object *vcpu, const struct kvm_state *k, unsigned mce_banks,
-		  struct kvm_rec_vcpu *ret);
+                  struct kvm_rec_vcpu *ret);
 /* Local interrupt controller once more: see save.c. */
 int kvm_vcpu_save_lapic(struct stasis_session *s, struct kvm_rec_vcpu *vcpu, bool *ret_changed);
 
-/* msrs.c: the numbers of all MSRs that are worth asking for on this host, by KVM_GET_MSR_INDEX_LIST of an open /dev/kvm and what that list
- * leaves out. */
+/* msrs.c: the numbers of all MSRs that are worth asking for on this host, by KVM_GET_MSR_INDEX_LIST of an open /dev/kvm and
+ * what that list leaves out. */
 int kvm_msrs_list(struct stasis_session *s, int kvm_fd, struct kvm_msr_numbers *ret);
-/* Not to be asked for when the virtual CPU has so many banks of machine-check registers: a call that fails takes its time, too. */
+/* Not to be asked for when the virtual CPU has so many banks of machine-check registers: a call that fails takes its time, too.
+ */
 bool kvm_msr_is_no_bank(uint32_t number, unsigned banks);
 /* Whether it has to be written before all others / not at all at its turn. */
 bool kvm_msr_is_first(uint32_t number);
@@ -92,19 +94,24 @@ int kvm_restore(struct stasis_session *s, void *state);
 /* late.c: stage 2; vcpu-late.c: one virtual CPU; clock.c: TSC and clock. */
 int kvm_late(struct stasis_session *s, void *state);
 int kvm_vcpu_late(struct stasis_session *s, const struct kvm_state *k, const struct kvm_rec_vcpu *v);
-/* lapic.c: moves the timer of a saved LAPIC on by `gained` ns, in which the target's clock has gone on; `cycle_ns` of its bus. */
+/* lapic.c: moves the timer of a saved LAPIC on by `gained` ns, in which the target's clock has gone on; `cycle_ns` of its bus.
+ */
 void kvm_lapic_advance(struct kvm_lapic_state *lapic, int64_t gained, uint64_t cycle_ns);
+/* pit.c: the count with which a channel of a saved PIT, loaded `elapsed_ns` ago, goes on. */
+void kvm_pit_advance(struct kvm_pit_channel_state *c, int64_t elapsed_ns);
 /* The target's CLOCK_MONOTONIC. */
 int kvm_clock_now(struct stasis_session *s, int64_t *ret_ns);
-/* Makes the target ask something that changes with time, an ioctl with `size` bytes at `data` (also the answer), and says at what time of
- * its CLOCK_MONOTONIC it was answered: the question is put between two looks at the clock, some times, and the closest pair counts.
- * A negative errno, not worded. */
+/* Makes the target ask something that changes with time, an ioctl with `size` bytes at `data` (also the answer), and says at
+ * what time of its CLOCK_MONOTONIC it was answered: the question is put between two looks at the clock, some times, and the
+ * closest pair counts. A negative errno, not worded. */
 int kvm_clock_read(struct stasis_session *s, int fd, uint64_t request, void *data, size_t size, int64_t *ret_ns);
 int kvm_clock_late(struct stasis_session *s, const struct kvm_state *k, const struct kvm_rec_machine *m);
 
 /* Small things: calls.c. */
-/* Adds ioctl(fd, request, &data) with a copy of `size` bytes; returns the data's address in the target, in *ret_index the call's. */
-uint64_t kvm_calls_ioctl(struct stasis_calls *c, unsigned flags, int fd, uint64_t request, const void *data, size_t size, size_t *ret_index);
+/* Adds ioctl(fd, request, &data) with a copy of `size` bytes; returns the data's address in the target, in *ret_index the
+ * call's. */
+uint64_t kvm_calls_ioctl(struct stasis_calls *c, unsigned flags, int fd, uint64_t request, const void *data, size_t size,
+                         size_t *ret_index);
 /* Adds a KVM_GET_MSRS or KVM_SET_MSRS of one MSR, which may fail: its result is 1 when it did not. */
 struct kvm_one_msr {
 	struct kvm_msrs head;

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /* Gives one virtual CPU its state back, by calls made in the process that owns it.
  *
- * Order, and why (arch/x86/kvm/x86.c of the kernel; tests in brackets). CPUID before everything: it decides which registers and bits
- * exist [bare guests, control registers]. TSC frequency before anything that counts in it. IA32_FEATURE_CONTROL before other MSRs.
- * Special registers before nested state (EFER.SVME must be set), before general ones, before the LAPIC (its address and mode are in
- * APIC_BASE) [bare guests, LAPIC]. XCR0 before the FPU state that it makes room for [FPU]. The other MSRs when guest memory is there,
- * for the paravirtual ones write into it [kvm-linux-two-generations]. Events after the general registers, whose setting clears
- * pending exceptions, and after the LAPIC [NMI pending]. MP_STATE after the LAPIC, debug registers at the end. TSC and its deadline are
- * for clock.c. */
+ * Order, and why (arch/x86/kvm/x86.c of the kernel; tests in brackets). CPUID before everything: it decides which registers and
+ * bits exist [bare guests, control registers]. TSC frequency before anything that counts in it. IA32_FEATURE_CONTROL before
+ * other MSRs. Special registers before nested state (EFER.SVME must be set), before general ones, before the LAPIC (its address
+ * and mode are in APIC_BASE) [bare guests, LAPIC]. XCR0 before the FPU state that it makes room for [FPU]. The other MSRs when
+ * guest memory is there, for the paravirtual ones write into it [kvm-linux-two-generations]. Events after the general
+ * registers, whose setting clears pending exceptions, and after the LAPIC [NMI pending]. MP_STATE after the LAPIC, debug
+ * registers at the end. TSC and its deadline are for clock.c. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,9 +16,12 @@
 #include "kvm.h"
 #include "kvm/names.h"
 
+#define EFER_SVME (1ull << 12)
+
 static int vcpu_fail(struct stasis_session *s, const struct kvm_rec_vcpu *v, const char *what, int err)
 {
-	return stasis_fail(s, err, "virtual CPU %u (fd %d): %s is refused by this host's KVM: %s", v->id, v->fd, what, strerror(-err));
+	return stasis_fail(s, err, "virtual CPU %u (fd %d): %s is refused by this host's KVM: %s", v->id, v->fd, what,
+	                   strerror(-err));
 }
 
 static int put_cpuid(struct stasis_calls *c, const struct kvm_rec_vcpu *v)
@@ -57,9 +60,12 @@ static int check_refused(struct stasis_session *s, const struct kvm_rec_vcpu *v,
 		const struct kvm_one_msr *now = stasis_calls_at(c, at);
 		uint64_t is = !err && stasis_calls_result(c, call) == 1 ? now->entry.data : 0;
 		if (!err && is != refused[i].data)
-			err = stasis_fail(s, -ENOTSUP, "virtual CPU %u (fd %d): %s cannot be set to %#llx on this host (it is %#llx); use a host and kernel "
-						       "like the one it came from",
-					  v->id, v->fd, kvm_names_msr(refused[i].index, name, sizeof(name)), refused[i].data, (unsigned long long)is);
+			err = stasis_fail(s, -ENOTSUP,
+			                  "virtual CPU %u (fd %d): %s cannot be set to %#llx on this host (it is %#llx); use a "
+			                  "host and kernel "
+			                  "like the one it came from",
+			                  v->id, v->fd, kvm_names_msr(refused[i].index, name, sizeof(name)), refused[i].data,
+			                  (unsigned long long)is);
 		stasis_calls_destroy(c);
 	}
 	return err;
@@ -76,7 +82,8 @@ static int put_msrs(struct stasis_session *s, const struct kvm_rec_vcpu *v, bool
 
 	if (!err) {
 		for (size_t i = 0; i < n; i++) {
-			if (kvm_msr_is_first(all[i].index) != first || kvm_msr_is_apart(all[i].index) || kvm_msr_is_idle(&all[i]))
+			if (kvm_msr_is_first(all[i].index) != first || kvm_msr_is_apart(all[i].index) ||
+			    kvm_msr_is_idle(&all[i]))
 				continue;
 			which[n_calls] = i;
 			kvm_calls_msr(c, v->fd, KVM_SET_MSRS, all[i].index, all[i].data, &calls[n_calls++]);
@@ -97,7 +104,8 @@ static int put_msrs(struct stasis_session *s, const struct kvm_rec_vcpu *v, bool
 }
 
 /* Runs what was added, and names what failed. */
-static int run(struct stasis_session *s, struct stasis_calls *c, const struct kvm_rec_vcpu *v, const char *const *names, size_t n_names)
+static int run(struct stasis_session *s, struct stasis_calls *c, const struct kvm_rec_vcpu *v, const char *const *names,
+               size_t n_names)
 {
 	size_t failed = 0;
 	int err = stasis_calls_run(c, &failed);
@@ -160,7 +168,8 @@ static uint64_t bus_cycle_ns(const struct kvm_state *k, const struct kvm_rec_vcp
 {
 	for (size_t i = 0; i < k->n_entries; i++) {
 		struct kvm_enable_cap cap;
-		if (k->entries[i].object != v->machine || k->entries[i].request != KVM_ENABLE_CAP || k->entries[i].data.size < sizeof(cap))
+		if (k->entries[i].object != v->machine || k->entries[i].request != KVM_ENABLE_CAP ||
+		    k->entries[i].data.size < sizeof(cap))
 			continue;
 		memcpy(&cap, k->entries[i].data.data, sizeof(cap));
 		if (cap.cap == CAP_X86_APIC_BUS_CYCLES_NS && cap.args[0])
@@ -185,19 +194,43 @@ static int put_lapic(struct stasis_session *s, const struct kvm_state *k, const 
 	return put_pieces(s, v, &(struct piece){ KVM_SET_LAPIC, &data }, 1);
 }
 
+/* Nested state. Where EFER.SVME is clear, KVM takes nothing but the global interrupt flag being set (svm_set_nested_state in
+ * arch/x86/kvm/svm/nested.c), which is so without SVM. It reads the flag from the processor's VMCB, though, where an emulated
+ * processor (QEMU 7.2) was seen to lose it. */
+static int put_nested(struct stasis_session *s, const struct kvm_rec_vcpu *v)
+{
+	struct kvm_nested_state head;
+	struct kvm_sregs2 sregs = { 0 };
+	struct img_bytes data = v->nested;
+
+	if (data.size < sizeof(head) || v->sregs.size < sizeof(sregs))
+		return 0;
+	memcpy(&head, data.data, sizeof(head));
+	memcpy(&sregs, v->sregs.data, sizeof(sregs));
+	if (head.format == KVM_STATE_NESTED_FORMAT_SVM && !(sregs.efer & EFER_SVME) && !head.flags) {
+		stasis_debug(s, "virtual CPU %u (fd %d): its global interrupt flag was lost; it is set", v->id, v->fd);
+		head.flags = KVM_STATE_NESTED_GIF_SET;
+		data = (struct img_bytes){ &head, sizeof(head) };
+	}
+	return put_pieces(s, v, &(struct piece){ KVM_SET_NESTED_STATE, &data }, 1);
+}
+
 int kvm_vcpu_late(struct stasis_session *s, const struct kvm_state *k, const struct kvm_rec_vcpu *v)
 {
-	const struct piece registers[] = {
-		{ KVM_SET_SREGS2, &v->sregs }, { KVM_SET_NESTED_STATE, &v->nested }, { KVM_SET_REGS, &v->regs },
-		{ KVM_SET_XCRS, &v->xcrs },    { KVM_SET_XSAVE, &v->xsave },
-	};
+	const struct piece sregs = { KVM_SET_SREGS2, &v->sregs };
+	const struct piece registers[] = { { KVM_SET_REGS, &v->regs },
+		                           { KVM_SET_XCRS, &v->xcrs },
+		                           { KVM_SET_XSAVE, &v->xsave } };
 	const struct piece last[] = {
-		{ KVM_SET_VCPU_EVENTS, &v->events }, { KVM_SET_MP_STATE, &v->mp_state }, { KVM_SET_DEBUGREGS, &v->debugregs },
+		{ KVM_SET_VCPU_EVENTS, &v->events },
+		{ KVM_SET_MP_STATE, &v->mp_state },
+		{ KVM_SET_DEBUGREGS, &v->debugregs },
 	};
 	int err = put_base(s, v);
 
-	if (err || (err = put_msrs(s, v, true)) || (err = put_pieces(s, v, registers, KVM_N_OF(registers))) ||
-	    (err = put_lapic(s, k, v)) || (err = put_msrs(s, v, false)))
+	if (err || (err = put_msrs(s, v, true)) || (err = put_pieces(s, v, &sregs, 1)) || (err = put_nested(s, v)) ||
+	    (err = put_pieces(s, v, registers, KVM_N_OF(registers))) || (err = put_lapic(s, k, v)) ||
+	    (err = put_msrs(s, v, false)))
 		return err;
 	return put_pieces(s, v, last, KVM_N_OF(last));
 }

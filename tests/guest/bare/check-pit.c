@@ -103,14 +103,16 @@ void pit_begin(void)
 	load(2);
 }
 
-/* Counts down from 0x10000 and begins again, both in mode 2 and 0; some play for the measure of the TSC, and none after a
- * second. */
+/* Counts down from 0x10000, once (mode 0) or again and again (mode 2), with some play for the measure of the TSC. In KVM no
+ * restart keeps where a channel in mode 2 is in its period, nor how far behind zero one in mode 0 (KVM_SET_PIT2), so a time
+ * that may hold a restart says nothing. */
 static void check_phase(struct cpu *cpu, uint16_t count, uint64_t before, uint64_t after)
 {
 	uint64_t ticks = to_ticks(after - loaded);
 	uint16_t behind = (uint16_t)(0x10000 - ticks - count);
 
-	if (!loaded || machine.tsc_stands || to_ticks(after - before) > PIT_HZ / 1000 || ticks > PIT_HZ)
+	if (!loaded || machine.tsc_stands || to_ticks(after - before) > PIT_HZ / 1000 ||
+	    ticks > (mode2 ? PIT_HZ / 50 : 0x10000 - 6000))
 		return;
 	if ((uint16_t)(behind + 6000) > 12000)
 		console_bad(cpu->id, "pit2-count", (uint16_t)(0x10000 - ticks), count);
