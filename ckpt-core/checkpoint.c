@@ -48,6 +48,7 @@ struct checkpoint_shared { /* between front and controller */
 struct found {
 	struct fd_capture *files;
 	struct collect collect;
+	struct collect before;     /* what it was in the survey before this one; empty in the first */
 	struct plugin_set plugins; /* open */
 };
 
@@ -55,6 +56,7 @@ static void found_finish(struct found *f)
 {
 	plugin_set_close(&f->plugins);
 	collect_finish(&f->collect);
+	collect_finish(&f->before);
 	fd_capture_destroy(f->files);
 }
 
@@ -75,6 +77,8 @@ struct checkpoint {
 	struct rec_host host;
 	struct img_writer *writer;
 	pid_t child; /* the snapshot; 0 = read from the stopped target */
+	bool look_anew;     /* at all mappings while the target is stopped */
+	bool changed;       /* some of them were changed just before that: nothing is wrong, but this one is of no use */
 	uint64_t begin_us, freeze_us;
 };
 
@@ -92,6 +96,7 @@ static int survey(struct stasis_job *job, pid_t pid, int pidfd, const struct sta
 	if (err)
 		return err;
 	collect_init(&f->collect, &job->rep, &proc);
+	f->collect.before = f->before.vmas ? &f->before : NULL;
 	f->collect.plugins = &f->plugins;
 	f->plugins = (struct plugin_set){ .rep = &job->rep, .pid = pid, .findings = findings, .frozen = frozen, .files = f->files,
 					  .sessions = f->plugins.sessions };
@@ -211,7 +216,11 @@ static int phase_collect(struct checkpoint *cp)
 	struct collect *c = &cp->found.collect;
 	uint64_t stub;
 
-	/* The plugins' sessions go on; all else is looked at anew. */
+	/* The plugins' sessions go on; all else is looked at anew, but for what takes long and changes seldom. */
+	if (!cp->opt->stop && !cp->look_anew) {
+		cp->found.before = *c;
+		*c = (struct collect){ 0 };
+	}
 	collect_finish(c);
 	fd_capture_destroy(cp->found.files);
 	cp->is_found = false;
@@ -291,7 +300,11 @@ static int phase_thaw(struct checkpoint *cp)
 
 static int phase_write(struct checkpoint *cp)
 {
-	int err = collect_pages(&cp->found.collect, cp->child ? cp->child : cp->pid, cp->writer);
+	int err = cp->child ? collect_verify(&cp->found.collect, cp->child) : 0;
+
+	cp->changed = err == -ESTALE;
+	if (!err)
+		err = collect_pages(&cp->found.collect, cp->child ? cp->child : cp->pid, cp->writer);
 
 	return err ? err : fd_capture_save_late(cp->found.files, cp->writer);
 }
@@ -402,9 +415,17 @@ static int controller(struct checkpoint *cp, int pipe_fd)
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &old);
 	int err = -pthread_create(&watcher, NULL, watch_front, args);
+	const struct checkpoint fresh = *cp;
 	if (!err)
 		err = run_phases(cp);
 	unwind(cp);
+	if (cp->changed) {
+		report_debug(cp->rep, "mappings were changed just before the target was stopped: once more");
+		*cp = fresh;
+		cp->look_anew = true;
+		err = run_phases(cp);
+		unwind(cp);
+	}
 	if (err == -ECANCELED && !cp->rep->first_error)
 		report_fail(cp->rep, err, "cancelled; the target runs on and no image was made");
 	if (cp->rep->first_error)

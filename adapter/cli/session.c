@@ -7,6 +7,7 @@
 #include <sys/mman.h>
 
 #include "base/cleanup.h"
+#include "base/timens.h"
 #include "cancel.h"
 #include "plugins.h"
 #include "words.h"
@@ -25,10 +26,13 @@ static void session_message(void *ctx, enum report_level level, const char *text
 	struct session *s = ctx;
 	AUTO_FREE char *clean = words_clean(text);
 	bool coloured = s->shared->term.colour && kinds[level].colour != TERM_PLAIN;
+	char time[32] = "";
 
+	if (level == REPORT_DEBUG)
+		snprintf(time, sizeof(time), "[%7.3f ms] ", (double)(timens_stopwatch_us() - s->begin_us) / 1000);
 	term_clear(&s->shared->term);
-	fprintf(stderr, "%sstasis: %s:%s %s%s\n", term_colour_on(coloured, kinds[level].colour), s->cmd->name,
-		term_colour_off(coloured), kinds[level].prefix, clean ? clean : "out of memory");
+	fprintf(stderr, "%sstasis: %s:%s %s%s%s\n", term_colour_on(coloured, kinds[level].colour), s->cmd->name,
+		term_colour_off(coloured), kinds[level].prefix, time, clean ? clean : "out of memory");
 	size_t size = strlen(text) + 1;
 	if (level == REPORT_ERROR && size <= sizeof(s->shared->errors) - s->shared->used) {
 		memcpy(s->shared->errors + s->shared->used, text, size);
@@ -55,7 +59,7 @@ static enum report_level session_level(const struct args_common *common)
 
 int session_init(struct session *s, const struct cli_command *cmd, const struct args_common *common, bool bar)
 {
-	*s = (struct session){ .cmd = cmd, .rep = &s->own, .json = common->json };
+	*s = (struct session){ .cmd = cmd, .rep = &s->own, .json = common->json, .begin_us = timens_stopwatch_us() };
 	s->shared = mmap(NULL, sizeof(*s->shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (s->shared == MAP_FAILED) {
 		fprintf(stderr, "stasis: %s: out of memory\n", cmd->name);

@@ -27,6 +27,7 @@ struct session {
 	struct fd_claim *claims; /* what is known of hardware without a plugin, lent to the job */
 	struct plugin_list plugins;
 	struct session_shared *shared;
+	uint64_t begin_us; /* of the stopwatch, for the times of debugging messages */
 	bool json;
 };
 

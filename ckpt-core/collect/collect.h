@@ -28,6 +28,9 @@ struct collect {
 	struct tracee *worker;
 	struct proc_vma *vmas;
 	size_t n_vmas;
+	uint64_t locked_kb;           /* of memory */
+	const struct collect *before; /* this process a moment ago: its `vmas` and `locked_kb`; may be NULL; borrowed */
+	bool adopted;                 /* `vmas` have their flags from there: collect_verify() */
 	struct rec_process process;
 	VEC(struct rec_vma) mappings;
 	VEC(bool) whole;              /* per mapping: every page is saved, not only private ones */
@@ -40,8 +43,13 @@ struct collect {
 void collect_init(struct collect *c, struct reporter *rep, const struct fd_process *proc);
 void collect_finish(struct collect *c);
 
-/* mappings.c: reads smaps, sorts every mapping into a kind, hands files to `files`; obstacles go to `findings`. */
+/* mappings.c: reads smaps, sorts every mapping into a kind, hands files to `files`; obstacles go to `findings`. Reading smaps takes the longer the
+ * more memory there is (the kernel looks at every page), so with `before` it is read only when maps says that anything has changed. */
 int collect_mappings(struct collect *c, struct fd_capture *files, struct findings *findings);
+
+/* Whether what was adopted from `before` was still true at the time of the snapshot: `child` has inherited the flags. -ESTALE (not worded) when
+ * not. */
+int collect_verify(const struct collect *c, pid_t child);
 
 /* obstacles.c: whatever of a process (not of its files and mappings) cannot be checkpointed: children, tracers, kernel threads,
  * permission. Works on a running process. */

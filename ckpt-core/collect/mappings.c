@@ -2,6 +2,7 @@
 /* Mappings of a process: which kind each is, what file stands behind it, and which of them cannot be taken along. */
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 
@@ -154,16 +155,72 @@ static int mapping_backings(struct collect *c, struct fd_capture *files, struct 
 	return 0;
 }
 
-int collect_mappings(struct collect *c, struct fd_capture *files, struct findings *findings)
+static int read_mappings(const char *file, pid_t pid, struct proc_vma **ret, size_t *ret_n)
 {
 	AUTO_FREE char *text = NULL;
+	size_t size;
+	int err = io_read_filef(&text, &size, "/proc/%d/%s", pid, file);
+
+	return err ? err : proc_maps_parse(text, size, ret, ret_n);
+}
+
+static int read_locked(pid_t pid, uint64_t *ret_kb)
+{
+	AUTO_FREE char *text = NULL;
+	size_t size;
+	int err = io_read_filef(&text, &size, "/proc/%d/status", pid);
+	const char *line = err ? NULL : strstr(text, "\nVmLck:");
+
+	*ret_kb = line ? strtoull(line + 7, NULL, 10) : 0;
+	return err;
+}
+
+/* Mappings that are as they were before keep their flags. That of locked memory, which a fork does not hand on, is told by its amount. */
+static int adopt_mappings(struct collect *c)
+{
+	const struct collect *before = c->before;
+	int err = before ? read_mappings("maps", c->proc.pid, &c->vmas, &c->n_vmas) : -ENOENT;
+
+	if (err)
+		return err;
+	c->adopted = c->locked_kb == before->locked_kb && proc_maps_adopt(c->vmas, c->n_vmas, before->vmas, before->n_vmas);
+	if (!c->adopted) {
+		proc_maps_free(c->vmas, c->n_vmas);
+		c->vmas = NULL;
+		c->n_vmas = 0;
+	}
+	return c->adopted ? 0 : -ESTALE;
+}
+
+/* A fork does not hand on what is locked and watched; the snapshot took away what a fork does not copy. */
+#define NOT_INHERITED (PROC_VMA_LO | PROC_VMA_LF | PROC_VMA_DC | PROC_VMA_UM | PROC_VMA_UW | PROC_VMA_UI | PROC_VMA_SD)
+
+int collect_verify(const struct collect *c, pid_t child)
+{
+	struct proc_vma *vmas = NULL;
+	size_t n = 0, at = 0;
+	int err = c->adopted ? read_mappings("smaps", child, &vmas, &n) : 0;
+
+	for (size_t i = 0; i < c->n_vmas && c->adopted && !err; i++) {
+		const struct proc_vma *v = &c->vmas[i];
+		while (at < n && vmas[at].start < v->start)
+			at++;
+		bool there = at < n && vmas[at].start == v->start;
+		if (there ? (vmas[at].vm_flags ^ (v->vm_flags & ~PROC_VMA_WF)) & ~NOT_INHERITED : !(v->vm_flags & PROC_VMA_DC))
+			err = -ESTALE;
+	}
+	proc_maps_free(vmas, n);
+	return err;
+}
+
+int collect_mappings(struct collect *c, struct fd_capture *files, struct findings *findings)
+{
 	AUTO_FREE uint32_t *backings = NULL;
 	AUTO_FREE bool *by_plugin = NULL;
-	size_t size;
-	int err = io_read_filef(&text, &size, "/proc/%d/smaps", c->proc.pid);
+	int err = read_locked(c->proc.pid, &c->locked_kb);
 
-	if (!err)
-		err = proc_maps_parse(text, size, &c->vmas, &c->n_vmas);
+	if (!err && (err = adopt_mappings(c)))
+		err = read_mappings("smaps", c->proc.pid, &c->vmas, &c->n_vmas);
 	if (err)
 		return report_fail(c->rep, err, "process %d: its mappings (/proc/%d/smaps) cannot be read: %s", c->proc.pid, c->proc.pid,
 				   strerror(-err));

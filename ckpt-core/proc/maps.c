@@ -187,6 +187,26 @@ void proc_maps_free(struct proc_vma *array, size_t n)
 	free(array);
 }
 
+bool proc_maps_adopt(struct proc_vma *now, size_t n_now, const struct proc_vma *before, size_t n_before)
+{
+	if (n_now != n_before)
+		return false;
+	for (size_t i = 0; i < n_now; i++) {
+		const struct proc_vma *a = &now[i], *b = &before[i];
+		if (a->start != b->start || a->end != b->end || a->prot != b->prot || a->shared != b->shared || a->offset != b->offset ||
+		    a->dev_major != b->dev_major || a->dev_minor != b->dev_minor || a->ino != b->ino || strcmp(a->raw, b->raw) || !b->has_vm_flags)
+			return false;
+	}
+	for (size_t i = 0; i < n_now; i++) {
+		struct proc_vma *v = &now[i];
+		char *name = v->name, *raw = v->raw;
+		*v = before[i];
+		v->name = name;
+		v->raw = raw;
+	}
+	return true;
+}
+
 bool proc_vma_is_vdso(const struct proc_vma *vma)
 {
 	return vma->ino == 0 && (strcmp(vma->raw, "[vdso]") == 0 || strncmp(vma->raw, "[vvar", 5) == 0);

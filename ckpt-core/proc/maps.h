@@ -76,6 +76,10 @@ struct proc_vma {
 int proc_maps_parse(const char *text, size_t size, struct proc_vma **ret_array, size_t *ret_n);
 void proc_maps_free(struct proc_vma *array, size_t n);
 
+/* Gives mappings that were read from a maps text what only smaps says, from mappings read before. False when they are not the same
+ * mappings, one by one. */
+bool proc_maps_adopt(struct proc_vma *now, size_t n_now, const struct proc_vma *before, size_t n_before);
+
 /* True for [vdso], [vvar], [vvar_vclock] and whatever else of the kernel is mapped into every process, but [vsyscall]. */
 bool proc_vma_is_vdso(const struct proc_vma *vma);
 
