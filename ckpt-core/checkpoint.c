@@ -217,7 +217,7 @@ static int phase_collect(struct checkpoint *cp)
 	uint64_t stub;
 
 	/* The plugins' sessions go on; all else is looked at anew, but for what takes long and changes seldom. */
-	if (!cp->opt->stop && !cp->look_anew) {
+	if (!cp->opt->stop && !cp->look_anew && cp->opt->snapshot != STASIS_SNAPSHOT_STOP) {
 		cp->found.before = *c;
 		*c = (struct collect){ 0 };
 	}
@@ -280,22 +280,37 @@ static int phase_snapshot(struct checkpoint *cp)
 	    (err = collect_save(c, cp->writer)) || (err = collect_exe(c, cp->writer)) || (err = fd_capture_save(cp->found.files, cp->writer)) ||
 	    (err = plugin_set_save(plugins)))
 		return err;
-	if (cp->opt->stop)
+	if (cp->opt->stop || cp->opt->snapshot == STASIS_SNAPSHOT_STOP)
 		return undo_bytes(cp->journal, cp->rep, &cp->frozen);
 	if ((err = snapshot_ranges(c, &ranges, &n)))
 		return err;
-	return snapshot_fork(cp->rep, c->worker, &c->place, ranges, n, cp->journal, &cp->child);
+	const bool must = cp->opt->snapshot == STASIS_SNAPSHOT_FORK;
+	if (!(err = report_fault(cp->rep, "snapshot.fork")))
+		err = snapshot_fork(c->worker, &c->place, ranges, n, cp->journal, &cp->child);
+	if (!err)
+		return 0;
+	if (must || cp->child || (err != -ENOMEM && err != -EAGAIN))
+		return report_fail(cp->rep, err, "process %d: no copy-on-write picture of it could be made: %s%s", cp->pid, strerror(-err),
+				   err == -ENOMEM  ? "; free some memory, or use --snapshot=stop" :
+				   err == -EAGAIN ? "; raise its process limit (ulimit -u), or use --snapshot=stop" :
+						    "");
+	report_warn(cp->rep, "process %d: no copy-on-write picture of it could be made (%s): it stands still until the image is written", cp->pid,
+		    strerror(-err));
+	return undo_bytes(cp->journal, cp->rep, &cp->frozen);
 }
 
-static int phase_thaw(struct checkpoint *cp)
+static int thaw(struct checkpoint *cp)
 {
-	if (cp->opt->stop)
-		return 0;
 	int err = undo_run(cp->journal, cp->rep, &cp->frozen, true);
 	int err2 = freeze_thaw(&cp->frozen);
 	cp->is_frozen = false;
 	cp->shared->result.pause_us = timens_stopwatch_us() - cp->freeze_us;
 	return err ? err : err2;
+}
+
+static int phase_thaw(struct checkpoint *cp)
+{
+	return cp->child ? thaw(cp) : 0;
 }
 
 static int phase_write(struct checkpoint *cp)
@@ -306,7 +321,9 @@ static int phase_write(struct checkpoint *cp)
 	if (!err)
 		err = collect_pages(&cp->found.collect, cp->child ? cp->child : cp->pid, cp->writer);
 
-	return err ? err : fd_capture_save_late(cp->found.files, cp->writer);
+	if (!err)
+		err = fd_capture_save_late(cp->found.files, cp->writer);
+	return err || cp->child || cp->opt->stop ? err : thaw(cp);
 }
 
 /* Only once the target runs again: by then the journal holds nothing but the child. */

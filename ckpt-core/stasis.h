@@ -39,6 +39,9 @@ struct stasis_checkpoint_options {
 	int level;
 	enum stasis_disk disk;
 	const char *name; /* the target's registered name, kept in the image; may be NULL */
+	/* Of a target that goes on: a copy-on-write picture is written while it runs, or it stands still until the image is written. Auto: the
+	 * first, and where there is no room for that the second, with a warning. */
+	enum stasis_snapshot { STASIS_SNAPSHOT_AUTO, STASIS_SNAPSHOT_FORK, STASIS_SNAPSHOT_STOP } snapshot;
 	unsigned freeze_timeout_ms; /* for threads to stop, and for hardware to come to rest; 0 = default (10 s) */
 };
 

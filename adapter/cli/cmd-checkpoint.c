@@ -15,7 +15,7 @@ struct checkpoint_args {
 	struct args_common common;
 	struct stasis_checkpoint_options options;
 	struct hooks hooks;
-	char *image, *compress, *disk;
+	char *image, *compress, *disk, *snapshot;
 	int stop, force, timeout_ms;
 };
 
@@ -96,6 +96,19 @@ static int checkpoint_target(struct session *s, struct checkpoint_args *a, const
 	return status;
 }
 
+static int snapshot_option(const struct cli_command *cmd, struct checkpoint_args *a)
+{
+	static const char *const words[] = {
+		[STASIS_SNAPSHOT_AUTO] = "auto", [STASIS_SNAPSHOT_FORK] = "fork", [STASIS_SNAPSHOT_STOP] = "stop", NULL
+	};
+	int i = a->snapshot ? args_choice(cmd, "--snapshot", a->snapshot, words) : STASIS_SNAPSHOT_AUTO;
+
+	if (i < 0)
+		return CLI_USAGE;
+	a->options.snapshot = (enum stasis_snapshot)i;
+	return -1;
+}
+
 static int checkpoint_words(const struct cli_command *cmd, struct checkpoint_args *a, const struct args *args)
 {
 	int status = args_need_words(cmd, args, 1, "the TARGET");
@@ -108,6 +121,8 @@ static int checkpoint_words(const struct cli_command *cmd, struct checkpoint_arg
 		status = hooks_check_timeout(cmd, &a->hooks);
 	if (status < 0)
 		status = disk_option(cmd, a->disk, &a->options.disk);
+	if (status < 0)
+		status = snapshot_option(cmd, a);
 	a->options.image = a->image;
 	a->options.stop = a->stop;
 	a->options.overwrite = a->force;
@@ -133,6 +148,8 @@ static int checkpoint_main(const struct cli_command *cmd, int argc, const char *
 		  "none, zlib or zstd, with a level: zstd:3 (default zstd:1)", "CODEC[:LEVEL]" },
 		{ "disk", '\0', POPT_ARG_STRING, &a.disk, 0,
 		  "auto: clone or copy files open for writing; copy: always copy; none: leave them out", "HOW" },
+		{ "snapshot", '\0', POPT_ARG_STRING, &a.snapshot, 0,
+		  "fork: write from a copy-on-write picture while the target runs on; stop: it stands still; auto: fork if there is room", "HOW" },
 		{ "timeout", '\0', POPT_ARG_INT, &a.timeout_ms, 0,
 		  "give up when the threads do not stop within this time (default 10000)", "MS" },
 		HOOKS_OPTIONS(&a.hooks, OPTION_HOOK),
@@ -159,6 +176,7 @@ static int checkpoint_main(const struct cli_command *cmd, int argc, const char *
 	free(a.image);
 	free(a.compress);
 	free(a.disk);
+	free(a.snapshot);
 	return status;
 }
 

@@ -22,8 +22,8 @@
 
 #define CALLS 64
 
-static int snapshot_advise(struct tracee *worker, const struct batch_place *place, const struct snapshot_range *ranges, size_t n,
-			   struct undo_journal *journal)
+static int snapshot_advise(struct tracee *worker, const struct batch_place *place, const struct snapshot_range *ranges,
+                           size_t n, struct undo_journal *journal)
 {
 	int err = 0;
 
@@ -35,7 +35,8 @@ static int snapshot_advise(struct tracee *worker, const struct batch_place *plac
 			uint64_t size = r->end - r->start;
 			if (r->dontfork && !(err = undo_note_madvise(journal, worker->tid, r->start, size, MADV_DONTFORK)))
 				batch_call(&b, SYS_madvise, 0, r->start, size, MADV_DOFORK);
-			if (!err && r->wipeonfork && !(err = undo_note_madvise(journal, worker->tid, r->start, size, MADV_WIPEONFORK)))
+			if (!err && r->wipeonfork &&
+			    !(err = undo_note_madvise(journal, worker->tid, r->start, size, MADV_WIPEONFORK)))
 				batch_call(&b, SYS_madvise, 0, r->start, size, MADV_KEEPONFORK);
 		}
 		if (!err)
@@ -72,8 +73,8 @@ static int worker_reap(struct tracee *worker, const struct batch_place *place, p
 	return err;
 }
 
-/* The child carries what its memory held at its birth: the calls of the batch and the stub. The worker has its own bytes again by
- * now: they are copied over. */
+/* The child carries what its memory held at its birth: the calls of the batch and the stub. The worker has its own bytes again
+ * by now: they are copied over. */
 static int child_clean(const struct tracee *worker, const struct tracee *child, const struct batch_place *place)
 {
 	AUTO_FREE uint8_t *own = malloc(place->size);
@@ -97,8 +98,10 @@ static int snapshot_make(struct tracee *worker, const struct batch_place *place,
 	if (err)
 		return err;
 	/* Once the stub is gone nothing is left for them to run: they end with us (the child inherits the option). */
-	if (!(err = undo_note_reap(journal, worker->tid, helper.ns_tid)) && !(err = tracee_add_options(&helper, PTRACE_O_EXITKILL)) &&
-	    !(err = batch_clone(&helper, &there, SYS_clone, 0, NULL, 0, &child)) && !(err = undo_note_child(journal, child.tid)) &&
+	if (!(err = undo_note_reap(journal, worker->tid, helper.ns_tid)) &&
+	    !(err = tracee_add_options(&helper, PTRACE_O_EXITKILL)) &&
+	    !(err = batch_clone(&helper, &there, SYS_clone, 0, NULL, 0, &child)) &&
+	    !(err = undo_note_child(journal, child.tid)) &&
 	    !(err = snapshot_last_call(&child, &there, SYS_close_range, 0, ~0u)) && !(err = child_clean(worker, &child, place)))
 		*ret_child = child.tid;
 	int err2 = snapshot_last_call(&helper, &there, SYS_exit_group, 0, 0);
@@ -109,19 +112,12 @@ static int snapshot_make(struct tracee *worker, const struct batch_place *place,
 	return err;
 }
 
-int snapshot_fork(struct reporter *rep, struct tracee *worker, const struct batch_place *place, const struct snapshot_range *ranges,
-		  size_t n_ranges, struct undo_journal *journal, pid_t *ret_child)
+int snapshot_fork(struct tracee *worker, const struct batch_place *place, const struct snapshot_range *ranges, size_t n_ranges,
+                  struct undo_journal *journal, pid_t *ret_child)
 {
-	pid_t child;
 	int err = snapshot_advise(worker, place, ranges, n_ranges, journal);
 
-	if (!err)
-		err = snapshot_make(worker, place, journal, &child);
-	if (err)
-		return report_fail(rep, err, "process %d: no copy-on-write picture could be made: %s%s", worker->ns_tgid, strerror(-err),
-				   err == -ENOMEM ? "; free some memory, or use --stop" : err == -EAGAIN ? "; raise its process limit (ulimit -u)" : "");
-	*ret_child = child;
-	return 0;
+	return err ? err : snapshot_make(worker, place, journal, ret_child);
 }
 
 void snapshot_end(pid_t child)

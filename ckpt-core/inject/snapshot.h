@@ -14,9 +14,10 @@ struct snapshot_range {
 
 /* Forks through `worker`. `ranges`: memory that a fork would leave out or wipe; its advice is lifted for the moment (and put back
  * by the undo list). The child holds no descriptor of the target and never runs its code. It is attached and stopped;
- * `*ret_child` is its pid as we see it. Errors, worded. */
-int snapshot_fork(struct reporter *rep, struct tracee *worker, const struct batch_place *place, const struct snapshot_range *ranges,
-		  size_t n_ranges, struct undo_journal *journal, pid_t *ret_child);
+ * `*ret_child` is its pid as we see it; once it is set the undo list has the child. Errors, not worded: -ENOMEM, -EAGAIN when there is no room
+ * for one more process. */
+int snapshot_fork(struct tracee *worker, const struct batch_place *place, const struct snapshot_range *ranges, size_t n_ranges,
+		  struct undo_journal *journal, pid_t *ret_child);
 
 /* Reaps helpers that are still there because both our processes were killed at the worst moment: zombies without an exit
  * signal. Only to be called when the target has no other child. */

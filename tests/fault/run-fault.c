@@ -46,7 +46,7 @@ static const char *const mode_names[] = { "fail", "kill", "hang-one", "hang-both
 struct fault {
 	struct driver d;
 	const char *image_dir, *image, *good;
-	bool stop;
+	bool stop, still; /* --stop, --snapshot=stop */
 };
 
 /* Names and sizes of what lies in a directory, sorted, without what the driver itself writes. */
@@ -164,7 +164,7 @@ static void try_checkpoint(struct fault *f, const char *point, enum mode mode)
 	char pid[16], listing[LISTING];
 
 	snprintf(pid, sizeof(pid), "%d", f->d.pid);
-	run_armed(f, (const char *[]){ "checkpoint", pid, "-o", f->image, f->stop ? "--stop" : NULL, NULL }, point, mode);
+	run_armed(f, (const char *[]){ "checkpoint", pid, "-o", f->image, f->stop ? "--stop" : f->still ? "--snapshot=stop" : NULL, NULL }, point, mode);
 	driver_turns(&f->d, 5);
 	driver_alone(&f->d);
 	if (driver_tracer(&f->d))
@@ -241,7 +241,7 @@ static void finish(struct fault *f)
 
 static void usage(void)
 {
-	fprintf(stderr, "usage: run-fault --stasis PATH --mode fail|kill|hang-one|hang-both|repeat [--stop] checkpoint|restart "
+	fprintf(stderr, "usage: run-fault --stasis PATH --mode fail|kill|hang-one|hang-both|repeat [--stop | --still] checkpoint|restart "
 	                "WITNESS\n");
 	exit(2);
 }
@@ -249,7 +249,7 @@ static void usage(void)
 int main(int argc, char **argv)
 {
 	static const struct option options[] = {
-		{ "stasis", 1, 0, 's' }, { "mode", 1, 0, 'm' }, { "stop", 0, 0, 'k' }, { "keep", 0, 0, 'K' }, {}
+		{ "stasis", 1, 0, 's' }, { "mode", 1, 0, 'm' }, { "stop", 0, 0, 'k' }, { "still", 0, 0, 'S' }, { "keep", 0, 0, 'K' }, {}
 	};
 	static char start[LISTING], before[LISTING], after[LISTING];
 	struct fault f = { 0 };
@@ -262,6 +262,8 @@ int main(int argc, char **argv)
 			stasis = realpath(optarg, NULL);
 		else if (c == 'k')
 			f.stop = true;
+		else if (c == 'S')
+			f.still = true;
 		else if (c == 'K')
 			f.d.keep = true;
 		else if (c == 'm')
