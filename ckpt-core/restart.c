@@ -22,6 +22,7 @@
 
 #include "base/cleanup.h"
 #include "base/timens.h"
+#include "lazy/serve.h"
 #include "restore/restore.h"
 
 /* ---- the controller ---- */
@@ -170,6 +171,8 @@ static int restart_run(struct restore *r, struct stasis_restarted *ret)
 	r->shared = mmap(NULL, sizeof(*r->shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (r->shared == MAP_FAILED)
 		return -ENOMEM;
+	if (r->lazy && (r->words = mmap(NULL, LAZY_WORDS, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0)) == MAP_FAILED)
+		r->words = NULL;
 	if (pipe2(status, O_CLOEXEC) < 0)
 		return report_fail(r->rep, -errno, "restart: no pipe: %s", strerror(errno));
 	/* Our descriptors must not lie where the target's will be. */
@@ -190,10 +193,24 @@ static int restart_run(struct restore *r, struct stasis_restarted *ret)
 	} else {
 		const char *name = r->host.items[0].name;
 		*ret = (struct stasis_restarted){ .pid = r->shared->first, .init = r->shared->init, .pidfd = pidfd, .status_fd = status[0],
-						  .name = name ? strdup(name) : NULL };
+						  .name = name ? strdup(name) : NULL, .last_words = STEAL_PTR(r->words) };
 	}
+	if (r->words)
+		munmap(r->words, LAZY_WORDS);
 	munmap(r->shared, sizeof(*r->shared));
 	return err;
+}
+
+void stasis_restarted_finish(struct stasis_restarted *target)
+{
+	if (target->pidfd >= 0)
+		close(target->pidfd);
+	if (target->status_fd >= 0)
+		close(target->status_fd);
+	free(target->name);
+	if (target->last_words)
+		munmap(target->last_words, LAZY_WORDS);
+	*target = (struct stasis_restarted){ .pidfd = -1, .status_fd = -1 };
 }
 
 int stasis_restart(struct stasis_job *job, const struct stasis_restart_options *options, struct stasis_restarted *ret)

@@ -65,6 +65,9 @@ struct stasis_restart_options {
 	bool plan_only;           /* stop after `plan`; findings tell, and of the result only `name` is set */
 	bool stopped;             /* leave the target stopped (SIGSTOP) after release, for debuggers */
 	enum { STASIS_DISK_REVERT_AUTO, STASIS_DISK_REVERT_ALWAYS, STASIS_DISK_REVERT_KEEP } disk;
+	/* Memory of guest size: read before the target runs, or while it does, by a page server that goes away when all is read. AUTO
+	 * does so when that saves time and is possible here, ON refuses what it cannot do, ON_TOUCH never reads what is not touched. */
+	enum stasis_lazy { STASIS_LAZY_AUTO, STASIS_LAZY_ON, STASIS_LAZY_OFF, STASIS_LAZY_ON_TOUCH } lazy;
 	/* The target's monotonic clock, and with it a guest's: goes on where it was, or jumps by the real time that has passed. */
 	enum { STASIS_CLOCK_CONTINUE, STASIS_CLOCK_REALTIME } clock;
 	struct findings *findings; /* filled when not NULL */
@@ -86,7 +89,12 @@ struct stasis_restarted {
 	int status_fd;
 	char *name;  /* the name it had, NULL if none; owned by the caller */
 	uint64_t total_us;
+	/* Why the target had to be killed while its memory was loaded lazily, "" if it was not; NULL when it is not loaded so. */
+	char *last_words;
 };
+
+/* Gives back what hangs off it; the target runs on. */
+void stasis_restarted_finish(struct stasis_restarted *target);
 
 /* Starts the image again. On any failure nothing is left: no process, no device, no file. On success the target runs as a
  * descendant of the caller. The keeper process `init` lives as long as the target does and reaps it. */

@@ -103,14 +103,6 @@ static void restart_say(const struct restart_args *a, const struct stasis_restar
 	fflush(stdout);
 }
 
-static void restarted_finish(struct stasis_restarted *target)
-{
-	if (target->pidfd >= 0)
-		close(target->pidfd);
-	close(target->status_fd);
-	free(target->name);
-}
-
 struct handing {
 	struct session *s;
 	struct restart_args *a;
@@ -164,6 +156,8 @@ static int restart_attend(struct handing *h, const struct stasis_restarted *targ
 	detach_done(d, CLI_OK);
 	int err = foreground_wait(h->fg, h->s->rep, target, h->a->stopped, &wait_status);
 	foreground_finish(h->fg);
+	if (target->last_words && *target->last_words)
+		report_fail(h->s->rep, -EIO, "the target was killed: %s", target->last_words);
 	restart_forget(name, target->pid);
 	if (hooks > 0)
 		while (waitpid(hooks, NULL, 0) < 0 && errno == EINTR)
@@ -211,7 +205,7 @@ static int restart_make(struct handing *h, struct stasis_restart_options *option
 	if (ret->pidfd >= 0)
 		syscall(SYS_pidfd_send_signal, ret->pidfd, SIGKILL, NULL, 0);
 	foreground_wait(h->fg, h->s->rep, ret, false, &(int){ 0 });
-	restarted_finish(ret);
+	stasis_restarted_finish(ret);
 	return err;
 }
 
@@ -232,7 +226,7 @@ static int restart_image(struct session *s, struct restart_args *a, struct stasi
 		status = session_failed(CLI_NOT_STARTED);
 	} else {
 		status = restart_done(&h, &target, d);
-		restarted_finish(&target);
+		stasis_restarted_finish(&target);
 	}
 	foreground_finish(&fg);
 	findings_finish(&h.found);
@@ -290,6 +284,13 @@ static int restart_words(const struct cli_command *cmd, const struct restart_arg
 			return CLI_USAGE;
 		options->clock = clock;
 	}
+	if (status < 0 && a->lazy) {
+		static const char *const ways[] = { [STASIS_LAZY_AUTO] = "auto", [STASIS_LAZY_ON] = "on", [STASIS_LAZY_OFF] = "off", NULL };
+		int lazy = args_choice(cmd, "--lazy", a->lazy, ways);
+		if (lazy < 0)
+			return CLI_USAGE;
+		options->lazy = lazy;
+	}
 	if (status < 0)
 		status = hooks_check_timeout(cmd, &a->hooks);
 	if (status < 0 && a->common.json && !a->plan)
@@ -345,6 +346,8 @@ static int restart_main(const struct cli_command *cmd, int argc, const char **ar
 		  "keep: use them as they are", "HOW" },
 		{ "clock", '\0', POPT_ARG_STRING, &a.clock, 0,
 		  "continue: the target's clocks, and a guest's, go on from the checkpoint; realtime: they jump by the time since", "HOW" },
+		{ "lazy", '\0', POPT_ARG_STRING, &a.lazy, 0,
+		  "on: the target runs while its memory is still being read; off: it waits; auto: on where that pays and is possible", "HOW" },
 		{ "host-pids", '\0', POPT_ARG_NONE, &a.host_pids, 0,
 		  "no pid namespace of its own; the old pids must be free", NULL },
 		{ "stopped", '\0', POPT_ARG_NONE, &a.stopped, 0, "leave the target stopped, for a debugger", NULL },
@@ -371,6 +374,7 @@ static int restart_main(const struct cli_command *cmd, int argc, const char **ar
 	free(a.pidfile);
 	free(a.disk);
 	free(a.clock);
+	free(a.lazy);
 	free(a.name);
 	return status;
 }
