@@ -13,12 +13,14 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/timens.h"
 #include "lazy/uffd.h"
 
 #define CHUNK_BYTES ((size_t)IMG_CHUNK_PAGES * IMG_PAGE_SIZE)
 #define STEP (64 * LEDGER_PAGE)   /* put in at a time: a fault meanwhile waits for no longer */
 #define AROUND (16 * LEDGER_PAGE) /* put in at a fault */
 #define HOT_EXTENTS 8
+#define MISSING_MAX_US 10000000
 /* The last page of the address space, which is never mapped: a call there only tells whether there is a process. */
 #define NOWHERE (0x7ffffffff000ul - LEDGER_PAGE)
 
@@ -77,8 +79,22 @@ static ssize_t pages_extent(const struct pages_server *s, uint64_t image_addr)
 	return low < s->job.n_extents && s->job.extents[low].offset <= image_addr ? (ssize_t)low : -1;
 }
 
-/* Puts in one run that lies in one piece at `addr`. What stops it short of the end is no fault: it is tried again if it is still owed.
- * Returns 0, -EAGAIN when an event has to be read first, or as pages_answer. */
+/* There is no such mapping: an event on its way will tell where it has gone (mfill_atomic() in mm/userfaultfd.c looks for the mapping
+ * before it looks for events). If none comes nothing can be right any more. */
+static int pages_missing(struct pages_server *s, uint64_t addr)
+{
+	uint64_t now = timens_stopwatch_us();
+
+	if (s->missing_addr != addr) {
+		s->missing_addr = addr;
+		s->missing_since = now;
+	}
+	if (now - s->missing_since < MISSING_MAX_US)
+		return -EAGAIN;
+	return report_fail(s->job.rep, -EFAULT, "memory at %#lx of process %d is not there any more, and no event has told why", addr, s->job.pid);
+}
+
+/* Puts in one run that lies in one piece at `addr`. Returns 0, -EAGAIN when an event has to be read first, or as pages_answer. */
 static int pages_put(struct pages_server *s, uint32_t space, uint64_t image_addr, uint64_t addr, const uint8_t *data, size_t size)
 {
 	struct ledger *l = s->job.ledger;
@@ -88,7 +104,9 @@ static int pages_put(struct pages_server *s, uint32_t space, uint64_t image_addr
 		int err = uffd_copy(s->uffd[space], addr, data, n, &done);
 		if (err == -ENOENT && !done && n > LEDGER_PAGE) /* more than one mapping by now: page by page */
 			err = uffd_copy(s->uffd[space], addr, data, n = LEDGER_PAGE, &done);
-		if (!done && (err == -EEXIST || err == -ENOENT)) {
+		if (!done && err == -ENOENT)
+			return pages_missing(s, addr);
+		if (!done && err == -EEXIST) {
 			uffd_wake(s->uffd[space], addr, LEDGER_PAGE);
 			done = LEDGER_PAGE;
 		} else if (!done && err) {
@@ -256,6 +274,22 @@ int pages_ahead(struct pages_server *s, uint32_t space)
 	int more = space ? 0 : pages_from(s, space, &s->hot, s->hot_end);
 
 	return more ? more : pages_from(s, space, &s->cursor[space], s->job.n_extents);
+}
+
+int pages_first(struct pages_server *s)
+{
+	const struct ledger *l = s->job.ledger;
+
+	for (uint32_t i = 0; i < l->n_regions; i++) {
+		uint64_t at = l->regions[i].start, addr;
+		if (!ledger_next(l, 0, &at, l->regions[i].end, &addr))
+			continue;
+		ssize_t k = pages_extent(s, at);
+		ssize_t n = k < 0 ? -EBADMSG : pages_load(s, 0, &s->job.extents[k], at, at + LEDGER_PAGE, LEDGER_PAGE);
+		if (n < 0)
+			return (int)n;
+	}
+	return 0;
 }
 
 bool pages_gone(const struct pages_server *s, uint32_t space)

@@ -21,6 +21,7 @@ struct pages_server {
 	size_t hot, hot_end;          /* of space 0: extents behind the latest fault, which come first */
 	struct pages_chunk cache[PAGES_CACHE];
 	uint64_t clock;
+	uint64_t missing_addr, missing_since; /* microseconds */
 	/* A child was forked: its userfaultfd must reach the spare before anything else happens. May be NULL. */
 	void (*forked)(struct pages_server *s, uint32_t space);
 };
@@ -31,6 +32,10 @@ int pages_init(struct pages_server *s, const struct lazy_job *job);
 /* Handles all that is waiting in a space. Returns 0, -ESRCH when that space is no more, or a negative errno, worded: then nothing true
  * can be given to the target any more. */
 int pages_answer(struct pages_server *s, uint32_t space);
+
+/* A page for every region, before the target runs: memory without any has no anon_vma, and parts of it that are moved away and back would
+ * not become one mapping again. As pages_answer. */
+int pages_first(struct pages_server *s);
 
 /* Loads a little of a space. Returns 1 when there may be more, 0 when nothing is owed to it, or as pages_answer. */
 int pages_ahead(struct pages_server *s, uint32_t space);

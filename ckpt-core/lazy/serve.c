@@ -228,6 +228,8 @@ static _Noreturn void server_main(struct lazy_pair *p, int ready_fd)
 
 	prctl(PR_SET_NAME, LAZY_SERVER_NAME);
 	server_make_spare(p);
+	if (pages_first(&p->pages) < 0)
+		server_give_up(p);
 	if (write(ready_fd, "r", 1) == 1)
 		close(ready_fd);
 	while (server_round(p, &busy))
