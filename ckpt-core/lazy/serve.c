@@ -33,6 +33,7 @@ struct lazy_pair {
 	int fds[SWITCH_FDS]; /* the switch, with the userfaultfd */
 	int pidfd;           /* of the target */
 	int signals;         /* signalfd: somebody asks for all of it */
+	int ready;           /* pipe to who started us, until we are; -1: done */
 	int peer;            /* socket to the other; -1: none yet */
 	pid_t spare;
 	unsigned deaths;
@@ -146,13 +147,15 @@ static void server_make_spare(struct lazy_pair *p)
 		return;
 	}
 	close(socks[0]);
+	if (p->ready >= 0)
+		close(p->ready);
+	p->ready = -1;
 	p->peer = socks[1];
 	spare_wait(p);
-	prctl(PR_SET_NAME, LAZY_SERVER_NAME);
-	report_debug(p->pages.job.rep, "lazy: the page server has died; its spare goes on");
 	if (pages_take_over(&p->pages))
 		server_give_up(p);
 	server_make_spare(p);
+	prctl(PR_SET_NAME, LAZY_SERVER_NAME); /* only now can we be spared */
 }
 
 /* Waits for something to do. `busy`: there is something anyway, only look. */
@@ -222,16 +225,17 @@ static _Noreturn void server_end(struct lazy_pair *p)
 	_exit(0);
 }
 
-static _Noreturn void server_main(struct lazy_pair *p, int ready_fd)
+static _Noreturn void server_main(struct lazy_pair *p)
 {
 	bool busy = true;
 
-	prctl(PR_SET_NAME, LAZY_SERVER_NAME);
-	server_make_spare(p);
 	if (pages_first(&p->pages) < 0)
 		server_give_up(p);
-	if (write(ready_fd, "r", 1) == 1)
-		close(ready_fd);
+	server_make_spare(p); /* which returns in the spare as well, once it is the server */
+	prctl(PR_SET_NAME, LAZY_SERVER_NAME);
+	if (p->ready >= 0 && write(p->ready, "r", 1) == 1)
+		close(p->ready);
+	p->ready = -1;
 	while (server_round(p, &busy))
 		;
 	server_end(p);
@@ -299,7 +303,8 @@ static _Noreturn void pair_main(struct lazy_pair *p, int ready_fd)
 	sigaddset(&ask, SIGUSR1);
 	if ((p->signals = signalfd(-1, &ask, SFD_CLOEXEC | SFD_NONBLOCK)) < 0)
 		_exit(1);
-	server_main(p, fds[SWITCH_FDS + 1]);
+	p->ready = fds[SWITCH_FDS + 1];
+	server_main(p);
 }
 
 /* By way of a child that ends at once, so that the target's init is the parent. */
@@ -351,5 +356,7 @@ int lazy_serve(const struct lazy_job *job)
 	for (size_t i = 0; p && i < PAGES_CACHE; i++)
 		free(p->pages.cache[i].data);
 	free(p);
+	if (err && job->words && *job->words)
+		return report_fail(job->rep, -EIO, "%s", job->words);
 	return err ? report_fail(job->rep, err, "restart: no page server for a lazy restart can be had: %s; restart with --lazy=off", strerror(-err)) : 0;
 }
