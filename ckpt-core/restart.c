@@ -89,11 +89,12 @@ static int controller(struct restore *r, const int fds[2])
 	for (size_t i = 0; i < ARRAY_SIZE(steps) && !err; i++) {
 		char fault[64];
 		snprintf(fault, sizeof(fault), "restart.%s", steps[i].name);
-		report_debug(r->rep, "phase %s", steps[i].name);
+		report_debug(r->rep, "phase %s (after %lu us)", steps[i].name, timens_stopwatch_us() - r->begin_us);
 		err = report_cancelled(r->rep) ? -ECANCELED : report_fault(r->rep, fault);
 		if (!err)
 			err = steps[i].run(r, &nb, fds);
 	}
+	report_debug(r->rep, "released (after %lu us)", timens_stopwatch_us() - r->begin_us);
 	r->shared->released = !err;
 	if (err && getppid() != caller)
 		fd_plan_abandon(r->files);
@@ -201,6 +202,23 @@ static int restart_run(struct restore *r, struct stasis_restarted *ret)
 	return err;
 }
 
+int stasis_page_store_create(struct stasis_job *job, const char *image, struct stasis_page_store **ret)
+{
+	struct img_reader *reader;
+	int err = img_reader_open(&job->rep, image, &reader);
+
+	if (err)
+		return err;
+	err = store_create(reader, ret);
+	img_reader_destroy(reader);
+	return err ? report_fail(&job->rep, err, "image %s: no memory for its pages: %s", image, strerror(-err)) : 0;
+}
+
+void stasis_page_store_destroy(struct stasis_page_store *store)
+{
+	store_destroy(store);
+}
+
 void stasis_restarted_finish(struct stasis_restarted *target)
 {
 	if (target->pidfd >= 0)
@@ -217,7 +235,7 @@ int stasis_restart(struct stasis_job *job, const struct stasis_restart_options *
 {
 	struct restore r = { .job = job, .rep = &job->rep, .opt = options };
 	struct findings own = { 0 }, *findings = options->findings ? options->findings : &own;
-	uint64_t begin = timens_stopwatch_us();
+	r.begin_us = timens_stopwatch_us();
 	int err = report_fault(r.rep, "restart.open");
 
 	if (!err)
@@ -230,7 +248,7 @@ int stasis_restart(struct stasis_job *job, const struct stasis_restart_options *
 			fd_plan_abandon(r.files);
 			plugin_set_abandon(&r.plugins);
 		} else {
-			ret->total_us = timens_stopwatch_us() - begin;
+			ret->total_us = timens_stopwatch_us() - r.begin_us;
 		}
 	}
 	if (!err && options->plan_only && r.host.items[0].name)

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "clones.h"
 #include "detach.h"
 #include "foreground.h"
 #include "map-file.h"
@@ -173,6 +174,7 @@ static int restart_done(struct handing *h, struct stasis_restarted *target, stru
 	AUTO_FREE char *name = NULL;
 	struct hooks_about about = { .image = h->about.image, .pid = target->pid };
 
+	clones_tell(h->a, target->pid);
 	warn_unused_maps(h->s, &h->a->map);
 	restart_register(h->s, h->a, about.image, target, &name);
 	restart_say(h->a, target, name);
@@ -264,6 +266,24 @@ static int restart_option(const struct cli_command *cmd, int val, const char *te
 	return err ? CLI_USAGE : -1;
 }
 
+static int restart_clone_words(const struct cli_command *cmd, const struct restart_args *a)
+{
+	if (!a->clones)
+		return -1;
+	if (a->clones < 1 || a->clones > CLONES_MAX)
+		return args_wrong(cmd, "--clones %d: give a number from 1 to %d", a->clones, CLONES_MAX);
+	if (!a->detach || a->host_pids || a->plan)
+		return args_wrong(cmd, "--clones goes with --detach, and not with --host-pids or --plan");
+	if (a->clones > 1 && a->pidfile && !strstr(a->pidfile, "{n}"))
+		return args_wrong(cmd, "--pidfile %s: with --clones its name must have {n} in it, which becomes the clone's number", a->pidfile);
+	AUTO_FREE char *last = a->name ? clones_word(a->name, (unsigned)a->clones) : NULL;
+	if (last && !registry_name_valid(last))
+		return args_wrong(cmd, "--name %s: " REGISTRY_NAME_RULE, last, REGISTRY_NAME_MAX);
+	if (last && a->clones > 1 && !strstr(a->name, "{n}"))
+		return args_wrong(cmd, "--name %s: with --clones it must have {n} in it, which becomes the clone's number", a->name);
+	return -1;
+}
+
 static int restart_words(const struct cli_command *cmd, const struct restart_args *a, const struct args *args,
 			 struct stasis_restart_options *options)
 {
@@ -297,7 +317,9 @@ static int restart_words(const struct cli_command *cmd, const struct restart_arg
 		status = args_wrong(cmd, "--json goes with --plan: a restarted target has the standard output for itself");
 	if (status < 0 && a->plan && (a->detach || a->pidfile))
 		status = args_wrong(cmd, "--plan starts nothing, so it does not go with --detach or --pidfile");
-	if (status < 0 && a->name && !registry_name_valid(a->name))
+	if (status < 0)
+		status = restart_clone_words(cmd, a);
+	if (status < 0 && a->name && !a->clones && !registry_name_valid(a->name))
 		status = args_wrong(cmd, "--name %s: " REGISTRY_NAME_RULE, a->name, REGISTRY_NAME_MAX);
 	return status;
 }
@@ -348,6 +370,8 @@ static int restart_main(const struct cli_command *cmd, int argc, const char **ar
 		  "continue: the target's clocks, and a guest's, go on from the checkpoint; realtime: they jump by the time since", "HOW" },
 		{ "lazy", '\0', POPT_ARG_STRING, &a.lazy, 0,
 		  "on: the target runs while its memory is still being read; off: it waits; auto: on where that pays and is possible", "HOW" },
+		{ "clones", '\0', POPT_ARG_INT, &a.clones, 0,
+		  "restart it N times at once; {n} in --map, --pidfile and --name becomes the number of the clone, from 1", "N" },
 		{ "host-pids", '\0', POPT_ARG_NONE, &a.host_pids, 0,
 		  "no pid namespace of its own; the old pids must be free", NULL },
 		{ "stopped", '\0', POPT_ARG_NONE, &a.stopped, 0, "leave the target stopped, for a debugger", NULL },
@@ -366,7 +390,7 @@ static int restart_main(const struct cli_command *cmd, int argc, const char **ar
 		options.image = args.words[0];
 		options.host_pids = a.host_pids;
 		options.stopped = a.stopped;
-		status = restart_start(cmd, &a, &options);
+		status = a.clones ? clones_start(cmd, &a, &options, restart_start) : restart_start(cmd, &a, &options);
 	}
 	args_finish(&args);
 	resource_map_finish(&a.map);

@@ -11,12 +11,14 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "base/timens.h"
 #include "lazy/uffd.h"
 
 #define CHUNK_BYTES ((size_t)IMG_CHUNK_PAGES * IMG_PAGE_SIZE)
+#define HUGE_PAGE (2ul << 20)
 #define STEP (64 * LEDGER_PAGE)   /* put in at a time: a fault meanwhile waits for no longer */
 #define AROUND (16 * LEDGER_PAGE) /* put in at a fault */
 #define HOT_EXTENTS 8
@@ -30,20 +32,57 @@ int pages_init(struct pages_server *s, const struct lazy_job *job)
 	for (size_t i = 0; i < LEDGER_SPACES; i++)
 		s->uffd[i] = -1;
 	s->uffd[0] = job->uffd;
-	for (size_t i = 0; i < PAGES_CACHE; i++) {
-		s->cache[i].number = UINT32_MAX;
-		if (!(s->cache[i].data = aligned_alloc(LEDGER_PAGE, CHUNK_BYTES)))
-			return -ENOMEM;
-	}
+	/* Touched a page at a time it would cost more than what is read into it. */
+	s->n_cache = job->store ? PAGES_CACHE_BESIDE_STORE : PAGES_CACHE;
+	void *room = aligned_alloc(HUGE_PAGE, s->n_cache * CHUNK_BYTES);
+	if (!room)
+		return -ENOMEM;
+	madvise(room, s->n_cache * CHUNK_BYTES, MADV_HUGEPAGE);
+	for (size_t i = 0; i < s->n_cache; i++)
+		s->cache[i] = (struct pages_chunk){ .number = UINT32_MAX, .data = (uint8_t *)room + i * CHUNK_BYTES };
 	return 0;
 }
 
+void pages_finish(struct pages_server *s)
+{
+	free(s->cache[0].data);
+}
+
+/* Its bytes may not be given away for nothing: ESRCH and EAGAIN mean something else to our callers. */
+static int pages_read(struct pages_server *s, uint32_t number, uint8_t *to, size_t *ret_size)
+{
+	int err = img_reader_chunk(s->job.reader, number, to, ret_size);
+
+	return err == -ESRCH || err == -EAGAIN ? -EIO : err;
+}
+
+/* The chunk from the store, read into it if it is not there; *ret NULL when somebody else is about it. */
+static int pages_stored(struct pages_server *s, uint32_t number, const uint8_t **ret, size_t *ret_size)
+{
+	uint8_t *room;
+	int err = 0;
+
+	*ret_size = img_reader_chunk_info(s->job.reader, number)->raw_bytes;
+	*ret = store_get(s->job.store, number, &room);
+	if (room) {
+		err = pages_read(s, number, room, ret_size);
+		store_done(s->job.store, number, !err);
+		*ret = err ? NULL : room;
+	}
+	return err;
+}
+
 /* The chunk, read, checked and unpacked. */
-static int pages_chunk(struct pages_server *s, uint32_t number, const struct pages_chunk **ret)
+static int pages_chunk(struct pages_server *s, uint32_t number, const uint8_t **ret, size_t *ret_size)
 {
 	struct pages_chunk *it = &s->cache[0];
 
-	for (size_t i = 0; i < PAGES_CACHE; i++) {
+	if (s->job.store) {
+		int err = pages_stored(s, number, ret, ret_size);
+		if (err || *ret)
+			return err;
+	}
+	for (size_t i = 0; i < s->n_cache; i++) {
 		if (s->cache[i].number == number) {
 			it = &s->cache[i];
 			break;
@@ -54,12 +93,13 @@ static int pages_chunk(struct pages_server *s, uint32_t number, const struct pag
 	it->used = ++s->clock;
 	if (it->number != number) {
 		it->number = UINT32_MAX;
-		int err = img_reader_chunk(s->job.reader, number, it->data, &it->size);
+		int err = pages_read(s, number, it->data, &it->size);
 		if (err)
-			return err == -ESRCH || err == -EAGAIN ? -EIO : err;
+			return err;
 		it->number = number;
 	}
-	*ret = it;
+	*ret = it->data;
+	*ret_size = it->size;
 	return 0;
 }
 
@@ -126,9 +166,9 @@ static int pages_put(struct pages_server *s, uint32_t space, uint64_t image_addr
 /* Puts in what is owed of [start, end) of extent `e`, from the front and not more than `most` bytes. Returns the bytes, or negative. */
 static ssize_t pages_load(struct pages_server *s, uint32_t space, const struct img_extent *e, uint64_t start, uint64_t end, size_t most)
 {
-	const struct pages_chunk *chunk;
+	const uint8_t *chunk;
 	uint64_t addr;
-	size_t all = 0;
+	size_t all = 0, have;
 
 	while (all < most) {
 		size_t n = ledger_next(s->job.ledger, space, &start, end, &addr);
@@ -136,13 +176,13 @@ static ssize_t pages_load(struct pages_server *s, uint32_t space, const struct i
 			break;
 		if (n > most - all)
 			n = most - all;
-		int err = pages_chunk(s, e->chunk, &chunk);
+		int err = pages_chunk(s, e->chunk, &chunk, &have);
 		if (err)
 			return err;
 		size_t from = (size_t)e->chunk_page * LEDGER_PAGE + (start - e->offset);
-		if (from + n > chunk->size)
+		if (from + n > have)
 			return report_fail(s->job.rep, -EBADMSG, "image %s: chunk %u is too short", img_reader_path(s->job.reader), e->chunk);
-		if ((err = pages_put(s, space, start, addr, chunk->data + from, n)))
+		if ((err = pages_put(s, space, start, addr, chunk + from, n)))
 			return err;
 		start += n;
 		all += n;
@@ -175,6 +215,7 @@ static int pages_fault(struct pages_server *s, uint32_t space, uint64_t addr)
 {
 	uint64_t image_addr;
 
+	s->fault_us = timens_stopwatch_us();
 	if (!ledger_origin(s->job.ledger, space, addr, &image_addr) || !ledger_owes(s->job.ledger, space, image_addr))
 		return pages_zero(s, space, addr);
 	ssize_t i = pages_extent(s, image_addr);

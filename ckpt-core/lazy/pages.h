@@ -5,7 +5,9 @@
 
 #include "lazy/serve.h"
 
-#define PAGES_CACHE 4 /* unpacked chunks that are kept */
+/* Unpacked chunks that are kept: the faults of a guest are all over its memory. */
+#define PAGES_CACHE 64
+#define PAGES_CACHE_BESIDE_STORE 4
 
 struct pages_chunk {
 	uint8_t *data;
@@ -20,7 +22,9 @@ struct pages_server {
 	size_t cursor[LEDGER_SPACES]; /* the extent to be loaded ahead next */
 	size_t hot, hot_end;          /* of space 0: extents behind the latest fault, which come first */
 	struct pages_chunk cache[PAGES_CACHE];
+	size_t n_cache;
 	uint64_t clock;
+	uint64_t fault_us; /* when the latest fault was answered, on the stopwatch */
 	uint64_t missing_addr, missing_since; /* microseconds */
 	/* A child was forked: its userfaultfd must reach the spare before anything else happens. May be NULL. */
 	void (*forked)(struct pages_server *s, uint32_t space);
@@ -28,6 +32,7 @@ struct pages_server {
 
 /* Returns 0 or -ENOMEM. */
 int pages_init(struct pages_server *s, const struct lazy_job *job);
+void pages_finish(struct pages_server *s);
 
 /* Handles all that is waiting in a space. Returns 0, -ESRCH when that space is no more, or a negative errno, worded: then nothing true
  * can be given to the target any more. */

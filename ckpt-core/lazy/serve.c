@@ -18,11 +18,13 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/timens.h"
 #include "lazy/pages.h"
 #include "lazy/switch.h"
 #include "lazy/uffd.h"
 
 #define DEATHS_MAX 100   /* of either of us: then somebody means it */
+#define QUIET_US 3000 /* after a fault: what is not asked for waits */
 #define PROBE_MS 100     /* how often a target that has ended is asked whether its memory still is used */
 #define KEEP_FDS (SWITCH_FDS + 2)
 #define ASIDE_FD 256
@@ -33,7 +35,7 @@ struct lazy_pair {
 	int fds[SWITCH_FDS]; /* the switch, with the userfaultfd */
 	int pidfd;           /* of the target */
 	int signals;         /* signalfd: somebody asks for all of it */
-	int ready;           /* pipe to who started us, until we are; -1: done */
+	int starter;         /* socket to who started us; it is closed when the target runs. -1: it does */
 	int peer;            /* socket to the other; -1: none yet */
 	pid_t spare;
 	unsigned deaths;
@@ -147,9 +149,9 @@ static void server_make_spare(struct lazy_pair *p)
 		return;
 	}
 	close(socks[0]);
-	if (p->ready >= 0)
-		close(p->ready);
-	p->ready = -1;
+	if (p->starter >= 0)
+		close(p->starter);
+	p->starter = -1;
 	p->peer = socks[1];
 	spare_wait(p);
 	if (pages_take_over(&p->pages))
@@ -158,20 +160,35 @@ static void server_make_spare(struct lazy_pair *p)
 	prctl(PR_SET_NAME, LAZY_SERVER_NAME); /* only now can we be spared */
 }
 
+/* The target runs, or has failed to: from now on there is time for what it has not asked for. */
+static void server_started(struct lazy_pair *p)
+{
+	close(p->starter);
+	p->starter = -1;
+}
+
 /* Waits for something to do. `busy`: there is something anyway, only look. */
 static void server_poll(struct lazy_pair *p, bool busy, bool ready[LEDGER_SPACES])
 {
-	struct pollfd fds[LEDGER_SPACES + 3] = { { .fd = p->peer, .events = POLLIN },
+	struct pollfd fds[LEDGER_SPACES + 4] = { { .fd = p->peer, .events = POLLIN },
 						 { .fd = p->signals, .events = POLLIN },
-						 { .fd = p->target_ended ? -1 : p->pidfd, .events = POLLIN } };
+						 { .fd = p->target_ended ? -1 : p->pidfd, .events = POLLIN },
+						 { .fd = p->starter, .events = POLLIN } };
+
+	int patience = busy ? 0 : p->target_ended ? PROBE_MS : -1;
 
 	for (size_t i = 0; i < LEDGER_SPACES; i++)
-		fds[3 + i] = (struct pollfd){ .fd = p->pages.uffd[i], .events = POLLIN };
+		fds[4 + i] = (struct pollfd){ .fd = p->pages.uffd[i], .events = POLLIN };
 	memset(ready, 0, LEDGER_SPACES * sizeof(ready[0]));
-	if (poll(fds, ARRAY_SIZE(fds), busy ? 0 : p->target_ended ? PROBE_MS : -1) < 0)
+	/* Where one fault was the next is soon to come. */
+	if (busy && timens_stopwatch_us() - p->pages.fault_us < QUIET_US)
+		patience = 1;
+	if (poll(fds, ARRAY_SIZE(fds), patience) < 0)
 		return;
 	for (size_t i = 0; i < LEDGER_SPACES; i++)
-		ready[i] = fds[3 + i].revents & POLLIN;
+		ready[i] = fds[4 + i].revents & POLLIN;
+	if (fds[3].revents)
+		server_started(p);
 	if (fds[1].revents) {
 		struct signalfd_siginfo info;
 		if (read(p->signals, &info, sizeof(info)) == (ssize_t)sizeof(info))
@@ -204,7 +221,7 @@ static bool server_round(struct lazy_pair *p, bool *busy)
 			server_check(p, i, pages_answer(&p->pages, i));
 		if (p->pages.uffd[i] < 0)
 			continue;
-		if (!i && !p->pages.job.prefetch) {
+		if (!i && (!p->pages.job.prefetch || p->starter >= 0)) {
 			alive = true;
 			continue;
 		}
@@ -233,9 +250,8 @@ static _Noreturn void server_main(struct lazy_pair *p)
 		server_give_up(p);
 	server_make_spare(p); /* which returns in the spare as well, once it is the server */
 	prctl(PR_SET_NAME, LAZY_SERVER_NAME);
-	if (p->ready >= 0 && write(p->ready, "r", 1) == 1)
-		close(p->ready);
-	p->ready = -1;
+	if (p->starter >= 0 && send(p->starter, "r", 1, MSG_NOSIGNAL) < 0)
+		server_started(p);
 	while (server_round(p, &busy))
 		;
 	server_end(p);
@@ -275,7 +291,7 @@ static int pair_close_others(const struct lazy_pair *p, int fds[KEEP_FDS])
 	return 0;
 }
 
-static _Noreturn void pair_main(struct lazy_pair *p, int ready_fd)
+static _Noreturn void pair_main(struct lazy_pair *p, int starter)
 {
 	int fds[KEEP_FDS];
 	struct report_sink sink = { .message = pair_words, .ctx = p };
@@ -287,7 +303,7 @@ static _Noreturn void pair_main(struct lazy_pair *p, int ready_fd)
 	sigprocmask(SIG_SETMASK, &all, NULL);
 	memcpy(fds, p->fds, sizeof(p->fds));
 	fds[SWITCH_FDS] = p->pidfd;
-	fds[SWITCH_FDS + 1] = ready_fd;
+	fds[SWITCH_FDS + 1] = starter;
 	/* Whoever we came from has its own words, and they go to a terminal that is the target's by now. */
 	free(rep->first_error);
 	rep->first_error = NULL;
@@ -303,37 +319,40 @@ static _Noreturn void pair_main(struct lazy_pair *p, int ready_fd)
 	sigaddset(&ask, SIGUSR1);
 	if ((p->signals = signalfd(-1, &ask, SFD_CLOEXEC | SFD_NONBLOCK)) < 0)
 		_exit(1);
-	p->ready = fds[SWITCH_FDS + 1];
+	p->starter = fds[SWITCH_FDS + 1];
 	server_main(p);
 }
 
 /* By way of a child that ends at once, so that the target's init is the parent. */
-static int pair_start(struct lazy_pair *p)
+static int pair_start(struct lazy_pair *p, int *ret_starter)
 {
-	int ready[2], status;
+	int socks[2], status;
 	char byte;
 
-	if (pipe2(ready, O_CLOEXEC) < 0)
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, socks) < 0)
 		return -errno;
 	fflush(NULL);
 	pid_t pid = fork();
 	if (pid == 0) {
 		pid = fork();
 		if (pid == 0)
-			pair_main(p, ready[1]);
+			pair_main(p, socks[1]);
 		_exit(pid < 0);
 	}
 	int err = pid < 0 ? -errno : 0;
-	close(ready[1]);
+	close(socks[1]);
 	while (pid > 0 && waitpid(pid, &status, __WALL) < 0 && errno == EINTR)
 		;
-	if (!err && read(ready[0], &byte, 1) != 1)
+	if (!err && read(socks[0], &byte, 1) != 1)
 		err = -EAGAIN;
-	close(ready[0]);
+	if (err)
+		close(socks[0]);
+	else
+		*ret_starter = socks[0];
 	return err;
 }
 
-int lazy_serve(const struct lazy_job *job)
+int lazy_serve(const struct lazy_job *job, int *ret_starter)
 {
 	struct lazy_pair *p = calloc(1, sizeof(*p));
 	int err = p ? pages_init(&p->pages, job) : -ENOMEM;
@@ -345,7 +364,7 @@ int lazy_serve(const struct lazy_job *job)
 		p->peer = -1;
 		p->rep = (struct reporter){ .level = REPORT_ERROR };
 		p->pidfd = (int)syscall(SYS_pidfd_open, job->pid, 0);
-		err = p->pidfd < 0 ? -errno : pair_start(p);
+		err = p->pidfd < 0 ? -errno : pair_start(p, ret_starter);
 		/* Ours are not to be the last. */
 		for (int i = 0; i < SWITCH_FDS; i++)
 			if (i != SWITCH_UFFD)
@@ -353,8 +372,8 @@ int lazy_serve(const struct lazy_job *job)
 		if (p->pidfd >= 0)
 			close(p->pidfd);
 	}
-	for (size_t i = 0; p && i < PAGES_CACHE; i++)
-		free(p->pages.cache[i].data);
+	if (p)
+		pages_finish(&p->pages);
 	free(p);
 	if (err && job->words && *job->words)
 		return report_fail(job->rep, -EIO, "%s", job->words);

@@ -17,6 +17,7 @@
 
 #include "base/report.h"
 #include "lazy/ledger.h"
+#include "lazy/store.h"
 #include "reader.h"
 
 /* The command names by which `ps` shows them, and lazy_find() finds the server. */
@@ -36,10 +37,12 @@ struct lazy_job {
 	pid_t pid;         /* the target, as we see it */
 	bool prefetch;     /* false: only what is touched is loaded, until somebody asks for all of it (lazy_finish) */
 	bool own_pids;     /* the target has a pid namespace of its own, which the caller's children are born into */
+	struct stasis_page_store *store; /* shared with the servers of other restarts; may be NULL */
 	char *words;       /* LAZY_WORDS; may be NULL */
 };
 
-/* Starts server and spare; returns once both are there. Everything in `job` stays the caller's. Returns 0 or a negative errno, worded. */
-int lazy_serve(const struct lazy_job *job);
+/* Starts server and spare; returns once both are there. Everything in `job` stays the caller's. What is not asked for is not loaded
+ * before the caller closes `*ret_starter`. Returns 0 or a negative errno, worded. */
+int lazy_serve(const struct lazy_job *job, int *ret_starter);
 
 #endif

@@ -20,7 +20,9 @@
 #include "proc/maps.h"
 #include "restore/restore.h"
 
-#define REGION_MIN (1ul << 20) /* of contents: less is there sooner than a page server */
+/* Contents of a region that are worth it: less of it is there sooner than it is asked for. A sixteenth of all, within these bounds. */
+#define REGION_MIN (1ul << 20)
+#define REGION_MAX_MIN (16ul << 20)
 #define AUTO_MIN (64ul << 20)  /* contents in all such regions: less is read in a few hundredths of a second */
 
 /* ---- whether ---- */
@@ -91,21 +93,24 @@ static int choose(struct restore *r, struct newborn *nb, const struct img_extent
 {
 	AUTO_FREE uint64_t *bytes = calloc(r->vmas.n + 1, sizeof(*bytes));
 	AUTO_FREE struct ledger_region *regions = calloc(LEDGER_REGIONS, sizeof(*regions));
-	uint64_t total = 0;
+	uint64_t total = 0, min = 0;
 	size_t n_regions = 0;
 
 	if (!bytes || !regions || !(c->chosen = calloc(r->vmas.n + 1, sizeof(*c->chosen))))
 		return -ENOMEM;
 	weigh(r, e, n, bytes);
+	for (size_t i = 0; i < r->vmas.n; i++)
+		min += bytes[i] / 16;
+	min = min < REGION_MIN ? REGION_MIN : min < REGION_MAX_MIN ? min : REGION_MAX_MIN;
 	for (size_t i = 0; i < r->vmas.n && n_regions < LEDGER_REGIONS; i++) {
 		const struct rec_vma *v = &r->vmas.items[i];
-		if (bytes[i] < REGION_MIN || v->process != nb->rec->index || !may_be_lazy(v, forks))
+		if (bytes[i] < min || v->process != nb->rec->index || !may_be_lazy(v, forks))
 			continue;
 		c->chosen[i] = true;
 		regions[n_regions++] = (struct ledger_region){ .start = v->start, .end = v->end };
 		total += bytes[i];
 	}
-	if (!n_regions || (r->opt->lazy == STASIS_LAZY_AUTO && total < AUTO_MIN)) {
+	if (!n_regions || (r->opt->lazy == STASIS_LAZY_AUTO && !r->opt->lazy_on_touch && total < AUTO_MIN)) {
 		report_debug(r->rep, "lazy: %lu MiB in %zu regions are not worth it", total >> 20, n_regions);
 		memset(c->chosen, 0, r->vmas.n);
 		return 0;
@@ -150,17 +155,26 @@ int lazy_choose(struct restore *r, struct newborn *nb, struct lazy_choice *ret)
 	return err ? fall_back(r, ret, err, "memory cannot be watched") : 0;
 }
 
+/* The store that we were given, if it is of this very image. */
+static struct stasis_page_store *store_of(const struct restore *r)
+{
+	struct stasis_page_store *s = r->opt->store;
+
+	return s && !memcmp(s->content_id, img_reader_content_id(r->reader), sizeof(s->content_id)) &&
+			       s->n_chunks == img_reader_chunk_count(r->reader) ? s : NULL;
+}
+
 int lazy_begin(struct restore *r, struct newborn *nb, const struct lazy_choice *choice)
 {
 	size_t n;
 	const struct img_extent *e = img_reader_extents(r->reader, nb->rec->space, &n);
 	struct lazy_job job = { .rep = r->rep, .reader = r->reader, .extents = e, .n_extents = n, .ledger = choice->ledger, .uffd = nb->uffd,
-				.pid = nb->pid, .own_pids = !r->opt->host_pids, .words = r->words,
-				.prefetch = r->opt->lazy != STASIS_LAZY_ON_TOUCH && !report_is_armed(r->rep, "lazy.idle") };
+				.pid = nb->pid, .own_pids = !r->opt->host_pids, .words = r->words, .store = store_of(r),
+				.prefetch = !r->opt->lazy_on_touch && !report_is_armed(r->rep, "lazy.idle") };
 	int err = choice->ledger ? report_fault(r->rep, "restart.lazy") : 0;
 
 	if (choice->ledger && !err)
-		err = lazy_serve(&job);
+		err = lazy_serve(&job, &nb->starter);
 	if (nb->uffd >= 0)
 		close(nb->uffd);
 	nb->uffd = -1;

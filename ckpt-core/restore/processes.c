@@ -391,6 +391,7 @@ int processes_create(struct restore *r, int status_fd, struct newborn *ret)
 			err = newborn_take(r, pid, p, ret);
 		if (!err) {
 			ret->uffd = uffd;
+			ret->starter = -1;
 			ret->sock = high;
 			r->shared->first = pid;
 		}

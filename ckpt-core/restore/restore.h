@@ -41,6 +41,7 @@ struct restore {
 	int uffd_device; /* /dev/userfaultfd for stage 1, above the target's descriptors; -1 = none */
 	uint64_t region; /* where stub and scratch memory lie in the new process: a gap in both layouts */
 	/* the work */
+	uint64_t begin_us; /* on our stopwatch */
 	int exe_fd; /* a copy of a deleted executable, above the target's descriptors; -1 = none */
 	struct restore_shared *shared;
 	char *words; /* LAZY_WORDS, shared with the page server; NULL when not lazy */
@@ -72,6 +73,7 @@ struct newborn {
 	const struct rec_process *rec;
 	VEC(struct tracee) threads; /* the leader first */
 	int uffd;                   /* of its memory, when it is to be loaded lazily; -1 = none */
+	int starter;                /* of its page server, to be closed when it runs; -1 = none */
 	int sock;                   /* its end of the socket to us, to be closed by the last batch */
 	struct batch_place place;
 };
