@@ -101,7 +101,7 @@ static int choose(struct restore *r, struct newborn *nb, const struct img_extent
 	weigh(r, e, n, bytes);
 	for (size_t i = 0; i < r->vmas.n; i++)
 		min += bytes[i] / 16;
-	min = min < REGION_MIN ? REGION_MIN : min < REGION_MAX_MIN ? min : REGION_MAX_MIN;
+	min = min < REGION_MIN || r->opt->lazy_on_touch ? REGION_MIN : min < REGION_MAX_MIN ? min : REGION_MAX_MIN;
 	for (size_t i = 0; i < r->vmas.n && n_regions < LEDGER_REGIONS; i++) {
 		const struct rec_vma *v = &r->vmas.items[i];
 		if (bytes[i] < min || v->process != nb->rec->index || !may_be_lazy(v, forks))
