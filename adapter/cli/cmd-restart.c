@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /* `stasis restart`: starts an image again and stays as the target's parent, in the foreground or detached. */
 #include <errno.h>
+#include <limits.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -270,8 +271,6 @@ static int restart_clone_words(const struct cli_command *cmd, const struct resta
 {
 	if (!a->clones)
 		return -1;
-	if (a->clones < 1 || a->clones > CLONES_MAX)
-		return args_wrong(cmd, "--clones %d: give a number from 1 to %d", a->clones, CLONES_MAX);
 	if (!a->detach || a->host_pids || a->plan)
 		return args_wrong(cmd, "--clones goes with --detach, and not with --host-pids or --plan");
 	if (a->clones > 1 && a->pidfile && !strstr(a->pidfile, "{n}"))
@@ -350,7 +349,7 @@ static int restart_start(const struct cli_command *cmd, struct restart_args *a, 
 
 static int restart_main(const struct cli_command *cmd, int argc, const char **argv)
 {
-	struct restart_args a = { .hooks = HOOKS_INIT };
+	struct restart_args a = { .hooks = HOOKS_INIT, .clones = INT_MIN };
 	struct stasis_restart_options options = { .map = &a.map };
 	struct poptOption table[] = {
 		{ "detach", 'd', POPT_ARG_NONE, &a.detach, 0,
@@ -384,6 +383,10 @@ static int restart_main(const struct cli_command *cmd, int argc, const char **ar
 	struct args args;
 
 	int status = args_parse(cmd, argc, argv, table, 0, &a.common, restart_option, &a, &args);
+	if (a.clones == INT_MIN)
+		a.clones = 0;
+	else if (status < 0 && (a.clones < 1 || a.clones > CLONES_MAX))
+		status = args_wrong(cmd, "--clones %d: give a number from 1 to %d", a.clones, CLONES_MAX);
 	if (status < 0)
 		status = restart_words(cmd, &a, &args, &options);
 	if (status < 0) {
