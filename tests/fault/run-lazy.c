@@ -308,6 +308,30 @@ static void forbidden(struct lazy *l)
 	need_none(l);
 }
 
+/* A restart that fails or is killed while its page servers are there already leaves none of them. */
+static void start_fails(struct lazy *l)
+{
+	static const char *const faults[] = { "restart.lazy",	     "restart.lazy=kill",    "restart.threads", "restart.threads=kill",
+					      "restart.reconnect", "restart.reconnect=kill", "restart.commit",  "restart.commit=kill" };
+	const char *const options[] = { NULL, geteuid() ? NULL : "--host-pids" };
+
+	for (size_t i = 0; i < sizeof(faults) / sizeof(*faults) * 2; i++) {
+		const char *fault = faults[i / 2];
+		uint64_t turns = l->d.turns;
+		setenv("STASIS_FAULT", fault, 1);
+		int status = driver_stasis(&l->d, (const char *[]){ "restart", l->image, "--detach", "--lazy=on", options[i % 2], NULL });
+		unsetenv("STASIS_FAULT");
+		if (WIFEXITED(status) && !WEXITSTATUS(status))
+			driver_fail(&l->d, "%s: the restart succeeds", fault);
+		need_none(l);
+		driver_alone(&l->d);
+		driver_look(&l->d);
+		if (l->d.turns != turns)
+			driver_fail(&l->d, "%s: the target ran", fault);
+	}
+	restart(l, NULL, "none");
+}
+
 /* ---- */
 
 static const struct {
@@ -317,6 +341,7 @@ static const struct {
 	{ "server-killed", server_killed }, { "spare-killed", spare_killed }, { "both-killed", both_killed },
 	{ "three-killed", three_killed },   { "both-killed-host-pids", both_killed_host_pids },
 	{ "damaged", damaged },		    { "checkpoint-meanwhile", checkpoint_meanwhile }, { "forbidden", forbidden },
+	{ "start-fails", start_fails },
 };
 
 int main(int argc, char **argv)
