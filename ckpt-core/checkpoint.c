@@ -31,6 +31,7 @@
 #include "inject/snapshot.h"
 #include "inject/undo.h"
 #include "job.h"
+#include "lazy/find.h"
 #include "plugin/session.h"
 #include "recorder/find.h"
 
@@ -138,7 +139,7 @@ static int phase_check(struct checkpoint *cp)
 	struct img_writer_options wo = { .codec = cp->opt->codec, .level = cp->opt->level, .overwrite = cp->opt->overwrite };
 	int err = collect_obstacles(cp->rep, cp->pid, &cp->findings);
 
-	if (err)
+	if (err || (err = lazy_finish(cp->rep, cp->pid)))
 		return err;
 	if ((cp->pidfd = open_pidfd(cp->rep, cp->pid)) < 0)
 		return cp->pidfd;

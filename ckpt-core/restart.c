@@ -22,6 +22,7 @@
 
 #include "base/cleanup.h"
 #include "base/timens.h"
+#include "lazy/serve.h"
 #include "restore/restore.h"
 
 /* ---- the controller ---- */
@@ -88,11 +89,12 @@ static int controller(struct restore *r, const int fds[2])
 	for (size_t i = 0; i < ARRAY_SIZE(steps) && !err; i++) {
 		char fault[64];
 		snprintf(fault, sizeof(fault), "restart.%s", steps[i].name);
-		report_debug(r->rep, "phase %s", steps[i].name);
+		report_debug(r->rep, "phase %s (after %lu us)", steps[i].name, timens_stopwatch_us() - r->begin_us);
 		err = report_cancelled(r->rep) ? -ECANCELED : report_fault(r->rep, fault);
 		if (!err)
 			err = steps[i].run(r, &nb, fds);
 	}
+	report_debug(r->rep, "released (after %lu us)", timens_stopwatch_us() - r->begin_us);
 	r->shared->released = !err;
 	if (err && getppid() != caller)
 		fd_plan_abandon(r->files);
@@ -170,6 +172,8 @@ static int restart_run(struct restore *r, struct stasis_restarted *ret)
 	r->shared = mmap(NULL, sizeof(*r->shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (r->shared == MAP_FAILED)
 		return -ENOMEM;
+	if (r->lazy && (r->words = mmap(NULL, LAZY_WORDS, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0)) == MAP_FAILED)
+		r->words = NULL;
 	if (pipe2(status, O_CLOEXEC) < 0)
 		return report_fail(r->rep, -errno, "restart: no pipe: %s", strerror(errno));
 	/* Our descriptors must not lie where the target's will be. */
@@ -190,17 +194,48 @@ static int restart_run(struct restore *r, struct stasis_restarted *ret)
 	} else {
 		const char *name = r->host.items[0].name;
 		*ret = (struct stasis_restarted){ .pid = r->shared->first, .init = r->shared->init, .pidfd = pidfd, .status_fd = status[0],
-						  .name = name ? strdup(name) : NULL };
+						  .name = name ? strdup(name) : NULL, .last_words = STEAL_PTR(r->words) };
 	}
+	if (r->words)
+		munmap(r->words, LAZY_WORDS);
 	munmap(r->shared, sizeof(*r->shared));
 	return err;
+}
+
+int stasis_page_store_create(struct stasis_job *job, const char *image, struct stasis_page_store **ret)
+{
+	struct img_reader *reader;
+	int err = img_reader_open(&job->rep, image, &reader);
+
+	if (err)
+		return err;
+	err = store_create(reader, ret);
+	img_reader_destroy(reader);
+	return err ? report_fail(&job->rep, err, "image %s: no memory for its pages: %s", image, strerror(-err)) : 0;
+}
+
+void stasis_page_store_destroy(struct stasis_page_store *store)
+{
+	store_destroy(store);
+}
+
+void stasis_restarted_finish(struct stasis_restarted *target)
+{
+	if (target->pidfd >= 0)
+		close(target->pidfd);
+	if (target->status_fd >= 0)
+		close(target->status_fd);
+	free(target->name);
+	if (target->last_words)
+		munmap(target->last_words, LAZY_WORDS);
+	*target = (struct stasis_restarted){ .pidfd = -1, .status_fd = -1 };
 }
 
 int stasis_restart(struct stasis_job *job, const struct stasis_restart_options *options, struct stasis_restarted *ret)
 {
 	struct restore r = { .job = job, .rep = &job->rep, .opt = options };
 	struct findings own = { 0 }, *findings = options->findings ? options->findings : &own;
-	uint64_t begin = timens_stopwatch_us();
+	r.begin_us = timens_stopwatch_us();
 	int err = report_fault(r.rep, "restart.open");
 
 	if (!err)
@@ -213,7 +248,7 @@ int stasis_restart(struct stasis_job *job, const struct stasis_restart_options *
 			fd_plan_abandon(r.files);
 			plugin_set_abandon(&r.plugins);
 		} else {
-			ret->total_us = timens_stopwatch_us() - begin;
+			ret->total_us = timens_stopwatch_us() - r.begin_us;
 		}
 	}
 	if (!err && options->plan_only && r.host.items[0].name)

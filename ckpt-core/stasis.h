@@ -61,6 +61,13 @@ int stasis_check(struct stasis_job *job, pid_t pid, const struct stasis_checkpoi
 int stasis_checkpoint(struct stasis_job *job, pid_t pid, const struct stasis_checkpoint_options *options,
 		      struct stasis_checkpoint_result *ret);
 
+/* Pages of an image that several restarts of it share while they are loaded lazily (lazy_on_touch): each chunk is read, checked
+ * and unpacked once for all of them. Shared memory, to be made before the processes that restart it are forked. Returns 0 or a
+ * negative errno, worded. */
+struct stasis_page_store;
+int stasis_page_store_create(struct stasis_job *job, const char *image, struct stasis_page_store **ret);
+void stasis_page_store_destroy(struct stasis_page_store *store);
+
 struct stasis_restart_options {
 	const char *image;
 	struct resource_map *map; /* borrowed; may be NULL */
@@ -68,6 +75,11 @@ struct stasis_restart_options {
 	bool plan_only;           /* stop after `plan`; findings tell, and of the result only `name` is set */
 	bool stopped;             /* leave the target stopped (SIGSTOP) after release, for debuggers */
 	enum { STASIS_DISK_REVERT_AUTO, STASIS_DISK_REVERT_ALWAYS, STASIS_DISK_REVERT_KEEP } disk;
+	/* Memory of guest size: read before the target runs, or while it does, by a page server that goes away when all is read. AUTO
+	 * does so when that saves time and is possible here, ON refuses what it cannot do. */
+	enum stasis_lazy { STASIS_LAZY_AUTO, STASIS_LAZY_ON, STASIS_LAZY_OFF } lazy;
+	bool lazy_on_touch; /* not in the background: the server stays, and only what is touched takes memory */
+	struct stasis_page_store *store; /* borrowed; may be NULL */
 	/* The target's monotonic clock, and with it a guest's: goes on where it was, or jumps by the real time that has passed. */
 	enum { STASIS_CLOCK_CONTINUE, STASIS_CLOCK_REALTIME } clock;
 	struct findings *findings; /* filled when not NULL */
@@ -89,7 +101,12 @@ struct stasis_restarted {
 	int status_fd;
 	char *name;  /* the name it had, NULL if none; owned by the caller */
 	uint64_t total_us;
+	/* Why the target had to be killed while its memory was loaded lazily, "" if it was not; NULL when it is not loaded so. */
+	char *last_words;
 };
+
+/* Gives back what hangs off it; the target runs on. */
+void stasis_restarted_finish(struct stasis_restarted *target);
 
 /* Starts the image again. On any failure nothing is left: no process, no device, no file. On success the target runs as a
  * descendant of the caller. The keeper process `init` lives as long as the target does and reaps it. */

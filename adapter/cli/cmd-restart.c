@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /* `stasis restart`: starts an image again and stays as the target's parent, in the foreground or detached. */
 #include <errno.h>
+#include <limits.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -8,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "clones.h"
 #include "detach.h"
 #include "foreground.h"
 #include "map-file.h"
@@ -103,14 +105,6 @@ static void restart_say(const struct restart_args *a, const struct stasis_restar
 	fflush(stdout);
 }
 
-static void restarted_finish(struct stasis_restarted *target)
-{
-	if (target->pidfd >= 0)
-		close(target->pidfd);
-	close(target->status_fd);
-	free(target->name);
-}
-
 struct handing {
 	struct session *s;
 	struct restart_args *a;
@@ -164,6 +158,8 @@ static int restart_attend(struct handing *h, const struct stasis_restarted *targ
 	detach_done(d, CLI_OK);
 	int err = foreground_wait(h->fg, h->s->rep, target, h->a->stopped, &wait_status);
 	foreground_finish(h->fg);
+	if (target->last_words && *target->last_words)
+		report_fail(h->s->rep, -EIO, "the target was killed: %s", target->last_words);
 	restart_forget(name, target->pid);
 	if (hooks > 0)
 		while (waitpid(hooks, NULL, 0) < 0 && errno == EINTR)
@@ -179,6 +175,7 @@ static int restart_done(struct handing *h, struct stasis_restarted *target, stru
 	AUTO_FREE char *name = NULL;
 	struct hooks_about about = { .image = h->about.image, .pid = target->pid };
 
+	clones_tell(h->a, target->pid);
 	warn_unused_maps(h->s, &h->a->map);
 	restart_register(h->s, h->a, about.image, target, &name);
 	restart_say(h->a, target, name);
@@ -211,7 +208,7 @@ static int restart_make(struct handing *h, struct stasis_restart_options *option
 	if (ret->pidfd >= 0)
 		syscall(SYS_pidfd_send_signal, ret->pidfd, SIGKILL, NULL, 0);
 	foreground_wait(h->fg, h->s->rep, ret, false, &(int){ 0 });
-	restarted_finish(ret);
+	stasis_restarted_finish(ret);
 	return err;
 }
 
@@ -232,7 +229,7 @@ static int restart_image(struct session *s, struct restart_args *a, struct stasi
 		status = session_failed(CLI_NOT_STARTED);
 	} else {
 		status = restart_done(&h, &target, d);
-		restarted_finish(&target);
+		stasis_restarted_finish(&target);
 	}
 	foreground_finish(&fg);
 	findings_finish(&h.found);
@@ -270,6 +267,22 @@ static int restart_option(const struct cli_command *cmd, int val, const char *te
 	return err ? CLI_USAGE : -1;
 }
 
+static int restart_clone_words(const struct cli_command *cmd, const struct restart_args *a)
+{
+	if (!a->clones)
+		return -1;
+	if (!a->detach || a->host_pids || a->plan)
+		return args_wrong(cmd, "--clones goes with --detach, and not with --host-pids or --plan");
+	if (a->clones > 1 && a->pidfile && !strstr(a->pidfile, "{n}"))
+		return args_wrong(cmd, "--pidfile %s: with --clones its name must have {n} in it, which becomes the clone's number", a->pidfile);
+	AUTO_FREE char *last = a->name ? clones_word(a->name, (unsigned)a->clones) : NULL;
+	if (last && !registry_name_valid(last))
+		return args_wrong(cmd, "--name %s: " REGISTRY_NAME_RULE, last, REGISTRY_NAME_MAX);
+	if (last && a->clones > 1 && !strstr(a->name, "{n}"))
+		return args_wrong(cmd, "--name %s: with --clones it must have {n} in it, which becomes the clone's number", a->name);
+	return -1;
+}
+
 static int restart_words(const struct cli_command *cmd, const struct restart_args *a, const struct args *args,
 			 struct stasis_restart_options *options)
 {
@@ -290,13 +303,22 @@ static int restart_words(const struct cli_command *cmd, const struct restart_arg
 			return CLI_USAGE;
 		options->clock = clock;
 	}
+	if (status < 0 && a->lazy) {
+		static const char *const ways[] = { [STASIS_LAZY_AUTO] = "auto", [STASIS_LAZY_ON] = "on", [STASIS_LAZY_OFF] = "off", NULL };
+		int lazy = args_choice(cmd, "--lazy", a->lazy, ways);
+		if (lazy < 0)
+			return CLI_USAGE;
+		options->lazy = lazy;
+	}
 	if (status < 0)
 		status = hooks_check_timeout(cmd, &a->hooks);
 	if (status < 0 && a->common.json && !a->plan)
 		status = args_wrong(cmd, "--json goes with --plan: a restarted target has the standard output for itself");
 	if (status < 0 && a->plan && (a->detach || a->pidfile))
 		status = args_wrong(cmd, "--plan starts nothing, so it does not go with --detach or --pidfile");
-	if (status < 0 && a->name && !registry_name_valid(a->name))
+	if (status < 0)
+		status = restart_clone_words(cmd, a);
+	if (status < 0 && a->name && !a->clones && !registry_name_valid(a->name))
 		status = args_wrong(cmd, "--name %s: " REGISTRY_NAME_RULE, a->name, REGISTRY_NAME_MAX);
 	return status;
 }
@@ -327,7 +349,7 @@ static int restart_start(const struct cli_command *cmd, struct restart_args *a, 
 
 static int restart_main(const struct cli_command *cmd, int argc, const char **argv)
 {
-	struct restart_args a = { .hooks = HOOKS_INIT };
+	struct restart_args a = { .hooks = HOOKS_INIT, .clones = INT_MIN };
 	struct stasis_restart_options options = { .map = &a.map };
 	struct poptOption table[] = {
 		{ "detach", 'd', POPT_ARG_NONE, &a.detach, 0,
@@ -345,6 +367,10 @@ static int restart_main(const struct cli_command *cmd, int argc, const char **ar
 		  "keep: use them as they are", "HOW" },
 		{ "clock", '\0', POPT_ARG_STRING, &a.clock, 0,
 		  "continue: the target's clocks, and a guest's, go on from the checkpoint; realtime: they jump by the time since", "HOW" },
+		{ "lazy", '\0', POPT_ARG_STRING, &a.lazy, 0,
+		  "on: the target runs while its memory is still being read; off: it waits; auto: on where that pays and is possible", "HOW" },
+		{ "clones", '\0', POPT_ARG_INT, &a.clones, 0,
+		  "restart it N times at once; {n} in --map, --pidfile and --name becomes the number of the clone, from 1", "N" },
 		{ "host-pids", '\0', POPT_ARG_NONE, &a.host_pids, 0,
 		  "no pid namespace of its own; the old pids must be free", NULL },
 		{ "stopped", '\0', POPT_ARG_NONE, &a.stopped, 0, "leave the target stopped, for a debugger", NULL },
@@ -357,13 +383,17 @@ static int restart_main(const struct cli_command *cmd, int argc, const char **ar
 	struct args args;
 
 	int status = args_parse(cmd, argc, argv, table, 0, &a.common, restart_option, &a, &args);
+	if (a.clones == INT_MIN)
+		a.clones = 0;
+	else if (status < 0 && (a.clones < 1 || a.clones > CLONES_MAX))
+		status = args_wrong(cmd, "--clones %d: give a number from 1 to %d", a.clones, CLONES_MAX);
 	if (status < 0)
 		status = restart_words(cmd, &a, &args, &options);
 	if (status < 0) {
 		options.image = args.words[0];
 		options.host_pids = a.host_pids;
 		options.stopped = a.stopped;
-		status = restart_start(cmd, &a, &options);
+		status = a.clones ? clones_start(cmd, &a, &options, restart_start) : restart_start(cmd, &a, &options);
 	}
 	args_finish(&args);
 	resource_map_finish(&a.map);
@@ -371,6 +401,7 @@ static int restart_main(const struct cli_command *cmd, int argc, const char **ar
 	free(a.pidfile);
 	free(a.disk);
 	free(a.clock);
+	free(a.lazy);
 	free(a.name);
 	return status;
 }

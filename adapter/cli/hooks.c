@@ -69,7 +69,7 @@ static json_t *errors_json(const struct session *s)
 	return words_json(all);
 }
 
-static json_t *hooks_message(const struct session *s, enum hooks_event event, const struct hooks_about *about)
+static json_t *hooks_message(const struct session *s, const struct hooks *h, enum hooks_event event, const struct hooks_about *about)
 {
 	bool restart = !strcmp(s->cmd->name, "restart");
 	json_t *m = json_pack("{s:s, s:s, s:s, s:o, s:{s:o, s:o}}", "event", events[event].name, "command", s->cmd->name,
@@ -81,6 +81,8 @@ static json_t *hooks_message(const struct session *s, enum hooks_event event, co
 		return NULL;
 	if (!restart)
 		err |= json_object_set_new(m, "stop", json_boolean(about->stop));
+	if (h->clone)
+		err |= json_object_set_new(m, "clone", json_integer(h->clone));
 	if (about->findings)
 		err |= json_object_set_new(m, "needs", plan_needs_json(about->findings));
 	if (about->map)
@@ -160,7 +162,7 @@ static int run_one(struct session *s, const struct hooks *h, const char *program
 				  .timeout_ms = (unsigned)h->timeout_s * 1000, .optional = events[event].optional,
 				  .outcome = events[event].outcome };
 	AUTO_FREE char *answer = NULL;
-	json_t *message = hooks_message(s, event, about); /* each sees the mappings of those before */
+	json_t *message = hooks_message(s, h, event, about); /* each sees the mappings of those before */
 
 	if (!message)
 		return report_fail(s->rep, -ENOMEM, "out of memory for the message to hook %s", program);

@@ -14,6 +14,7 @@
 struct hooks {
 	VEC(char *) programs;
 	int timeout_s;
+	unsigned clone; /* the number of the clone that is restarted; 0: none */
 };
 #define HOOKS_INIT { .timeout_s = 10 }
 

@@ -10,8 +10,10 @@ struct restart_args {
 	struct args_common common;
 	struct resource_map map;
 	struct hooks hooks;
-	char *clock, *pidfile, *disk, *name;
-	int detach, host_pids, plan, stopped;
+	char *clock, *lazy, *pidfile, *disk, *name;
+	int detach, host_pids, plan, stopped, clones;
+	unsigned clone;    /* which one this is; 0: none */
+	pid_t *clone_pids; /* shared by all of them */
 };
 
 /* Tells plan hooks what is needed as the map is now, and adds their mappings to it. `*ret_name` is the name that the target

@@ -10,6 +10,7 @@
 #include "base/io.h"
 #include "collect/collect.h"
 #include "host.h"
+#include "lazy/find.h"
 
 void collect_init(struct collect *c, struct reporter *rep, const struct fd_process *proc)
 {
@@ -114,11 +115,13 @@ static int mapping_add(struct collect *c, const struct proc_vma *v, uint32_t bac
 	return vec_push(&c->whole, whole);
 }
 
-static int mapping_refuse(const struct proc_vma *v, const struct mapping_rule *rule, struct findings *findings)
+static int mapping_refuse(const struct collect *c, const struct proc_vma *v, const struct mapping_rule *rule, struct findings *findings)
 {
 	char object[96];
 
 	snprintf(object, sizeof(object), "mapping %lx-%lx", v->start, v->end);
+	if (!c->frozen && rule->vm_flags & PROC_VMA_UM && lazy_find(c->proc.pid))
+		return findings_add(findings, object, "memory", "loaded by a lazy restart at the moment; a checkpoint waits for that", NULL, NULL);
 	return findings_obstacle(findings, object, rule->kind, rule->remedy, "%s%s%s", rule->obstacle, *v->raw ? ": " : "", v->raw);
 }
 
@@ -145,7 +148,7 @@ static int mapping_backings(struct collect *c, struct fd_capture *files, struct 
 			if (by_plugin[i])
 				continue;
 			if (rule)
-				err = mapping_refuse(v, rule, findings);
+				err = mapping_refuse(c, v, rule, findings);
 			else if (mapping_has_file(v))
 				err = mapping_backing(c, files, v, &backings[i]);
 			if (err)

@@ -2,9 +2,9 @@
 /* Memory of a restart: throws away what the new process was born with, maps what the image says, fills it.
  *
  * Theory of operation. Only two things of the old layout stay: the region (stub and scratch memory) and the kernel's own vdso
- * mappings, which can be moved but not made. Mappings that will get contents are made writable and filled from outside by
- * process_vm_writev, chunk by chunk as each is read and checked; their own protection comes after that, then advice, names,
- * locks, protection keys, guards, seals, in this order: a sealed mapping takes none of the others. MADV_HUGEPAGE comes
+ * mappings, which can be moved but not made. Mappings that will get contents are made writable and filled from outside (fill.c), or
+ * are watched from here on and filled by a page server while the target runs (lazy.c); their own protection comes after that, then
+ * advice, names, locks, protection keys, guards, seals, in this order: a sealed mapping takes none of the others. MADV_HUGEPAGE comes
  * before filling, so that the pages are huge at once. Tests: protected-pages-keep-contents, memory-advice-is-kept. */
 #include <errno.h>
 #include <linux/prctl.h>
@@ -12,7 +12,6 @@
 #include <sys/mman.h>
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
-#include <sys/uio.h>
 
 #include "base/cleanup.h"
 #include "base/io.h"
@@ -195,8 +194,7 @@ static int redirect_vdso(struct restore *r, struct newborn *nb)
 
 /* ---- the new layout ---- */
 
-/* Mappings that are the kernel's to make; an old vdso under another kernel is memory like any other. */
-static bool is_kernels(const struct restore *r, const struct rec_vma *v)
+bool memory_is_kernels(const struct restore *r, const struct rec_vma *v)
 {
 	return v->kind == VMA_VDSO && !(r->foreign_vdso && !strcmp(v->name, "[vdso]"));
 }
@@ -245,7 +243,7 @@ static int map_all(struct restore *r, struct newborn *nb, const struct img_exten
 		int fd = -1;
 		if (err)
 			break;
-		if (is_kernels(r, v))
+		if (memory_is_kernels(r, v))
 			continue;
 		if (v->kind == VMA_FILE) {
 			bool writable = v->shared && (v->prot & PROT_WRITE || v->vm_flags & PROC_VMA_MW);
@@ -268,78 +266,6 @@ static int map_all(struct restore *r, struct newborn *nb, const struct img_exten
 		}
 	}
 	return feed_end(&f, err);
-}
-
-/* ---- contents ---- */
-
-static int fill_write(struct restore *r, struct newborn *nb, uint64_t addr, const void *data, size_t size)
-{
-	struct iovec local = { (void *)data, size }, remote = { (void *)addr, size };
-
-	if (process_vm_writev(nb->pid, &local, 1, &remote, 1, 0) == (ssize_t)size)
-		return 0;
-	return report_fail(r->rep, errno ? -errno : -EFAULT, "restart: memory at %#lx (%zu bytes) cannot be filled: %s", addr, size, strerror(errno));
-}
-
-enum fill { FILL_WRITE, FILL_SKIP, FILL_BAD };
-
-/* What to do with the contents of [start, end): an extent may reach over several mappings, but not over a gap. */
-static enum fill fill_what(const struct restore *r, const struct newborn *nb, uint64_t start, uint64_t end)
-{
-	for_each_of(r, vmas, v, nb->rec->index) {
-		if (start < v->start)
-			break;
-		if (v->shared || start >= v->end)
-			continue;
-		if (is_kernels(r, v))
-			return end <= v->end ? FILL_SKIP : FILL_BAD;
-		if (end <= v->end)
-			return FILL_WRITE;
-		start = v->end;
-	}
-	return FILL_BAD;
-}
-
-static int fill_all(struct restore *r, struct newborn *nb, const struct img_extent *e, size_t n)
-{
-	AUTO_FREE uint8_t *buf = aligned_alloc(4096, IMG_CHUNK_PAGES * IMG_PAGE_SIZE);
-	AUTO_FREE uint8_t *zero = calloc(1, IMG_CHUNK_PAGES * IMG_PAGE_SIZE);
-	uint64_t done = 0, total = 0;
-	size_t have = 0;
-	uint32_t chunk = UINT32_MAX;
-
-	if (!buf || !zero)
-		return -ENOMEM;
-	for (size_t i = 0; i < n; i++)
-		total += (uint64_t)e[i].n_pages * IMG_PAGE_SIZE;
-	for (size_t i = 0; i < n; i++) {
-		size_t size = (size_t)e[i].n_pages * IMG_PAGE_SIZE;
-		int err = 0;
-		enum fill what = fill_what(r, nb, e[i].offset, e[i].offset + size);
-		if (what == FILL_SKIP)
-			continue;
-		if (what == FILL_BAD)
-			return report_fail(r->rep, -EBADMSG, "image %s: contents for memory at %#lx that is not mapped", img_reader_path(r->reader), e[i].offset);
-		for (size_t at = 0; e[i].zero && at < size && !err; at += IMG_CHUNK_PAGES * IMG_PAGE_SIZE) {
-			size_t part = size - at < IMG_CHUNK_PAGES * IMG_PAGE_SIZE ? size - at : IMG_CHUNK_PAGES * IMG_PAGE_SIZE;
-			err = fill_write(r, nb, e[i].offset + at, zero, part);
-		}
-		if (!e[i].zero) {
-			if (chunk != e[i].chunk && (err = img_reader_chunk(r->reader, e[i].chunk, buf, &have)))
-				return err;
-			chunk = e[i].chunk;
-			size_t from = (size_t)e[i].chunk_page * IMG_PAGE_SIZE;
-			if (from + size > have)
-				return report_fail(r->rep, -EBADMSG, "image %s: chunk %u is too short", img_reader_path(r->reader), chunk);
-			err = fill_write(r, nb, e[i].offset, buf + from, size);
-		}
-		if (err)
-			return err;
-		report_progress(r->rep, "memory", done += size, total);
-		if (report_cancelled(r->rep))
-			return -ECANCELED;
-	}
-	return 0;
 }
 
 /* ---- what comes after the contents ---- */
@@ -383,7 +309,7 @@ static int finish_all(struct restore *r, struct newborn *nb, const struct img_ex
 		size_t name = v->kind == VMA_ANON && v->name && *v->name && *v->name != '[' ? strlen(v->name) + 1 : 0;
 		if (err || (err = feed_room(&f, 12, name + 16)))
 			break;
-		if (is_kernels(r, v))
+		if (memory_is_kernels(r, v))
 			continue;
 		if (v->pkey)
 			batch_call(&f.b, SYS_pkey_mprotect, 0, v->start, len, v->prot, v->pkey);
@@ -408,10 +334,13 @@ int memory_restore(struct restore *r, struct newborn *nb)
 {
 	size_t n;
 	const struct img_extent *e = img_reader_extents(r->reader, nb->rec->space, &n);
+	struct lazy_choice lazy = { 0 };
 	int err;
 
-	if ((err = clear_old(r, nb)) || (err = place_vdso(r, nb)) || (err = map_all(r, nb, e, n)) || (err = fill_all(r, nb, e, n)) ||
-	    (err = redirect_vdso(r, nb)))
+	if ((err = clear_old(r, nb)) || (err = place_vdso(r, nb)) || (err = map_all(r, nb, e, n)) || (err = lazy_choose(r, nb, &lazy)))
 		return err;
-	return finish_all(r, nb, e, n);
+	if (!(err = fill_all(r, nb, &lazy)) && !(err = redirect_vdso(r, nb)) && !(err = finish_all(r, nb, e, n)))
+		err = lazy_begin(r, nb, &lazy);
+	lazy_choice_finish(&lazy);
+	return err;
 }

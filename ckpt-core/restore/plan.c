@@ -170,7 +170,7 @@ int restore_plan(struct restore *r, struct findings *findings)
 	r->plugins = (struct plugin_set){ .rep = r->rep, .reader = r->reader, .map = r->opt->map, .findings = findings };
 
 	if ((err = plan_cpu(r, findings)) || (err = plan_vdso(r, findings)) || (err = plan_privilege(r, findings)) ||
-	    (err = plan_pids(r, findings)) || (err = plan_directory(r, findings)) || (err = plan_region(r)))
+	    (err = plan_pids(r, findings)) || (err = plan_directory(r, findings)) || (err = plan_region(r)) || (err = lazy_plan(r, findings)))
 		return err;
 	return fd_plan_create(r->rep, r->reader, &fo, findings, &r->files);
 }

@@ -30,6 +30,7 @@
 #include "base/io.h"
 #include "base/timens.h"
 #include "inject/batch.h"
+#include "lazy/uffd.h"
 #include "restore/restore.h"
 
 #ifndef CLONE_NEWTIME
@@ -144,6 +145,46 @@ static int enter_directories(struct restore *r, const struct rec_process *p)
 	return 0;
 }
 
+static int install_files(struct restore *r, const struct rec_process *p, int sock)
+{
+	int keep[3] = { sock }, n = 1;
+
+	if (r->exe_fd >= 0)
+		keep[n++] = r->exe_fd;
+	if (r->uffd_device >= 0)
+		keep[n++] = r->uffd_device;
+	return fd_plan_install(r->files, p->index, keep, (size_t)n);
+}
+
+union one_fd {
+	char buf[CMSG_SPACE(sizeof(int))];
+	struct cmsghdr align;
+};
+
+enum hello { HELLO_UFFD = 1, HELLO_READY };
+
+/* Gives the controller a userfaultfd of our memory if that is to be had, and keeps nothing of it. */
+static void give_uffd(struct restore *r, int sock)
+{
+	int uffd = r->lazy ? uffd_open(r->uffd_device) : -1;
+	union one_fd control = { 0 };
+	char byte = HELLO_UFFD;
+	struct iovec iov = { &byte, 1 };
+	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.buf, .msg_controllen = sizeof(control.buf) };
+
+	if (uffd >= 0) {
+		struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
+		*c = (struct cmsghdr){ .cmsg_len = CMSG_LEN(sizeof(uffd)), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS };
+		memcpy(CMSG_DATA(c), &uffd, sizeof(uffd));
+		/* What did not arrive leaves the restart eager, or is said there. */
+		if (sendmsg(sock, &msg, 0) < 0)
+			report_debug(r->rep, "lazy: the userfaultfd cannot be handed over: %s", strerror(errno));
+		close(uffd);
+	}
+	if (r->uffd_device >= 0)
+		close(r->uffd_device);
+}
+
 static int first_process(struct restore *r, const struct rec_process *p, int sock)
 {
 	int err = 0;
@@ -158,12 +199,14 @@ static int first_process(struct restore *r, const struct rec_process *p, int soc
 	if (!err)
 		err = report_fault(r->rep, "restart.stage1");
 	if (!err)
-		err = fd_plan_install(r->files, p->index, (int[2]){ sock, r->exe_fd }, r->exe_fd >= 0 ? 2 : 1);
+		err = install_files(r, p, sock);
 	if (!err)
 		err = enter_directories(r, p);
 	if (err)
 		r->shared->error = err;
-	char byte = 0;
+	if (!err)
+		give_uffd(r, sock);
+	char byte = HELLO_READY;
 	if (write(sock, &byte, 1) < 0 || err)
 		_exit(1);
 	for (;;)
@@ -249,28 +292,44 @@ static int init_main(struct restore *r, const struct rec_process *p, int sock, i
 
 /* ---- the controller's side ---- */
 
-static int receive_pid(struct restore *r, int sock, pid_t *ret_pid)
+union hello_control {
+	char buf[CMSG_SPACE(sizeof(struct ucred)) + CMSG_SPACE(sizeof(int))];
+	struct cmsghdr align;
+};
+
+/* One message of the new process: what it says (0: nothing any more), its pid, and a userfaultfd if one came along. */
+static enum hello receive_hello(int sock, pid_t *ret_pid, int *uffd)
 {
-	union {
-		char buf[CMSG_SPACE(sizeof(struct ucred))];
-		struct cmsghdr align;
-	} control;
-	char byte;
+	union hello_control control;
+	struct ucred cred = { 0 };
+	char byte = 0;
 	struct iovec iov = { &byte, 1 };
 	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.buf, .msg_controllen = sizeof(control.buf) };
 	ssize_t n;
 
-	while ((n = recvmsg(sock, &msg, 0)) < 0 && errno == EINTR)
+	while ((n = recvmsg(sock, &msg, MSG_CMSG_CLOEXEC)) < 0 && errno == EINTR)
 		;
+	for (struct cmsghdr *c = n == 1 ? CMSG_FIRSTHDR(&msg) : NULL; c; c = CMSG_NXTHDR(&msg, c)) {
+		if (c->cmsg_type == SCM_CREDENTIALS)
+			memcpy(&cred, CMSG_DATA(c), sizeof(cred));
+		else if (c->cmsg_type == SCM_RIGHTS)
+			memcpy(uffd, CMSG_DATA(c), sizeof(*uffd));
+	}
+	*ret_pid = cred.pid;
+	return cred.pid ? byte : 0;
+}
+
+static int receive_pid(struct restore *r, int sock, pid_t *ret_pid, int *ret_uffd)
+{
+	enum hello hello;
+	int uffd = -1;
+
+	while ((hello = receive_hello(sock, ret_pid, &uffd)) == HELLO_UFFD)
+		;
+	*ret_uffd = uffd;
 	if (r->shared->error)
 		return report_fail(r->rep, r->shared->error, "%s", r->shared->text[0] ? r->shared->text : strerror(-r->shared->error));
-	struct cmsghdr *c = n == 1 ? CMSG_FIRSTHDR(&msg) : NULL;
-	if (!c || c->cmsg_type != SCM_CREDENTIALS)
-		return report_fail(r->rep, -ECHILD, "the new process ended before it was ready");
-	struct ucred cred;
-	memcpy(&cred, CMSG_DATA(c), sizeof(cred));
-	*ret_pid = cred.pid;
-	return 0;
+	return hello ? 0 : report_fail(r->rep, -ECHILD, "the new process ended before it was ready");
 }
 
 static int newborn_take(struct restore *r, pid_t pid, const struct rec_process *p, struct newborn *ret)
@@ -299,6 +358,12 @@ int processes_create(struct restore *r, int status_fd, struct newborn *ret)
 	int socks[2], one = 1;
 	int err = copy_exe(r, p);
 
+	r->uffd_device = -1;
+	if (!err && r->lazy) {
+		AUTO_CLOSE int device = uffd_device();
+		if (device >= 0)
+			r->uffd_device = fcntl(device, F_DUPFD_CLOEXEC, fd_plan_max_fd(r->files) + 1);
+	}
 	if (err || (err = namespaces(r)))
 		return err;
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, socks) < 0 ||
@@ -319,11 +384,14 @@ int processes_create(struct restore *r, int status_fd, struct newborn *ret)
 	if (high >= 0)
 		close(high);
 	pid_t pid = 0;
+	int uffd = -1;
 	if (!err) {
 		r->shared->init = (pid_t)init;
-		if (!(err = receive_pid(r, socks[0], &pid)))
+		if (!(err = receive_pid(r, socks[0], &pid, &uffd)))
 			err = newborn_take(r, pid, p, ret);
 		if (!err) {
+			ret->uffd = uffd;
+			ret->starter = -1;
 			ret->sock = high;
 			r->shared->first = pid;
 		}

@@ -12,6 +12,7 @@
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include "restore/threads.h"
 
@@ -117,5 +118,7 @@ int release_run(struct restore *r, struct newborn *nb)
 		err = err ? err : err2;
 	}
 	vec_finish(&nb->threads);
+	if (nb->starter >= 0)
+		close(nb->starter);
 	return err ? report_fail(r->rep, err, "restart: a thread could not be let go: %s", strerror(-err)) : 0;
 }

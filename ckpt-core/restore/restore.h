@@ -37,10 +37,14 @@ struct restore {
 	/* the plan */
 	bool user_ns;    /* we have no privilege: everything happens in a user namespace of our own */
 	bool foreign_vdso;
+	bool lazy;       /* memory of guest size is loaded while the target runs */
+	int uffd_device; /* /dev/userfaultfd for stage 1, above the target's descriptors; -1 = none */
 	uint64_t region; /* where stub and scratch memory lie in the new process: a gap in both layouts */
 	/* the work */
+	uint64_t begin_us; /* on our stopwatch */
 	int exe_fd; /* a copy of a deleted executable, above the target's descriptors; -1 = none */
 	struct restore_shared *shared;
+	char *words; /* LAZY_WORDS, shared with the page server; NULL when not lazy */
 };
 
 #define REGION_STUB_SIZE 4096ul
@@ -68,6 +72,8 @@ struct newborn {
 	pid_t pid;
 	const struct rec_process *rec;
 	VEC(struct tracee) threads; /* the leader first */
+	int uffd;                   /* of its memory, when it is to be loaded lazily; -1 = none */
+	int starter;                /* of its page server, to be closed when it runs; -1 = none */
 	int sock;                   /* its end of the socket to us, to be closed by the last batch */
 	struct batch_place place;
 };
@@ -78,6 +84,23 @@ int processes_create(struct restore *r, int status_fd, struct newborn *ret);
 
 /* memory.c: replaces all mappings by those of the image and fills them. */
 int memory_restore(struct restore *r, struct newborn *nb);
+
+/* Mappings that are the kernel's to make; an old vdso under another kernel is memory like any other. */
+bool memory_is_kernels(const struct restore *r, const struct rec_vma *v);
+
+/* fill.c: contents of all mappings but those that `lazy` names (may be NULL: none). */
+struct lazy_choice;
+int fill_all(struct restore *r, struct newborn *nb, const struct lazy_choice *lazy);
+
+/* lazy.c: which mappings are filled while the target runs: chosen, once they are mapped; and by whom, once all else is done. */
+struct lazy_choice {
+	bool *chosen;           /* by the index of the mapping */
+	struct ledger *ledger;  /* NULL: none is chosen */
+};
+int lazy_plan(struct restore *r, struct findings *findings);
+int lazy_choose(struct restore *r, struct newborn *nb, struct lazy_choice *ret);
+int lazy_begin(struct restore *r, struct newborn *nb, const struct lazy_choice *choice);
+void lazy_choice_finish(struct lazy_choice *choice);
 
 /* threads.c: makes the other threads, gives each its attributes and registers. attributes.c: what belongs to the process. */
 int threads_create(struct restore *r, struct newborn *nb);

@@ -19,6 +19,9 @@ struct driver {
 	int n_runs;                 /* stasis commands run; each has its output in SCRATCH/out.N */
 	char last_output[PATH_MAX];
 
+	const char *restart_option; /* for every restart; NULL: none */
+	const char *restart_fault;  /* armed in every restart; NULL: none */
+
 	pid_t child; /* gen 0 started by us, or a foreground restart; 0 = none */
 	pid_t pid;   /* the target's first process as we see it; 0 = none */
 	int pidfd;   /* of it; -1 = none */

@@ -52,6 +52,14 @@ static void checkpoint(struct driver *d, const char *image, bool stop)
 	driver_look(d);
 }
 
+static void arm(struct driver *d, bool on)
+{
+	if (on && d->restart_fault)
+		setenv("STASIS_FAULT", d->restart_fault, 1);
+	else
+		unsetenv("STASIS_FAULT");
+}
+
 static void restart_detached(struct driver *d, const char *image)
 {
 	const char *pidfile = driver_path(d, "pid");
@@ -59,7 +67,9 @@ static void restart_detached(struct driver *d, const char *image)
 
 	unlink(pidfile);
 	driver_sleep_ms(d->off_ms);
-	status = driver_stasis(d, (const char *[]){ "restart", image, "--detach", "--pidfile", pidfile, NULL });
+	arm(d, true);
+	status = driver_stasis(d, (const char *[]){ "restart", image, "--detach", "--pidfile", pidfile, d->restart_option, NULL });
+	arm(d, false);
 	if (status)
 		driver_fail(d, "stasis restart: wait status %x", status);
 	driver_adopt(d, pidfile);
@@ -74,7 +84,9 @@ static void restart_foreground(struct driver *d, const char *image)
 
 	unlink(pidfile);
 	driver_sleep_ms(d->off_ms);
-	stasis = driver_stasis_begin(d, (const char *[]){ "restart", image, "--pidfile", pidfile, NULL });
+	arm(d, true);
+	stasis = driver_stasis_begin(d, (const char *[]){ "restart", image, "--pidfile", pidfile, d->restart_option, NULL });
+	arm(d, false);
 	while (access(pidfile, F_OK)) {
 		if (waitpid(stasis, &status, WNOHANG) == stasis)
 			driver_fail(d, "stasis restart in the foreground ended too early: wait status %x", status);
@@ -157,7 +169,8 @@ static void end(struct driver *d)
 
 static void usage(void)
 {
-	fprintf(stderr, "usage: run-target (--stasis PATH | --no-stasis) [--user UID] [--keep] [--limit SECONDS] PROGRAM\n"
+	fprintf(stderr, "usage: run-target (--stasis PATH | --no-stasis) [--user UID] [--keep] [--limit SECONDS]\n"
+	                "	[--restart-option OPTION] [--restart-fault NAME] PROGRAM\n"
 	                "	--no-stasis	only start it, wait some turns, and let it finish\n"
 	                "	--user UID	run everything as this ordinary user (root only)\n"
 	                "	--keep		leave the scratch directory\n");
@@ -188,7 +201,8 @@ static char *reachable(struct driver *d, const char *path, int fd)
 int main(int argc, char **argv)
 {
 	static const struct option options[] = { { "stasis", 1, 0, 's' }, { "no-stasis", 0, 0, 'n' }, { "user", 1, 0, 'u' },
-		                                 { "keep", 0, 0, 'k' },   { "limit", 1, 0, 'l' },     {} };
+		                                 { "keep", 0, 0, 'k' },   { "limit", 1, 0, 'l' },
+		                                 { "restart-option", 1, 0, 'o' }, { "restart-fault", 1, 0, 'f' }, {} };
 	struct driver d = { .off_ms = 60 };
 	const char *stasis = NULL;
 	int program_fd, stasis_fd = -1;
@@ -207,6 +221,10 @@ int main(int argc, char **argv)
 			d.keep = true;
 		else if (c == 'l')
 			limit = atoi(optarg);
+		else if (c == 'o')
+			d.restart_option = optarg;
+		else if (c == 'f')
+			d.restart_fault = optarg;
 		else
 			usage();
 	}

@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/* Which memory is loaded while the target runs, and the start of its page server (lazy/serve.h).
+ *
+ * Theory of operation. Whoever has a userfaultfd of the target's memory must have made it in that memory: the new process does so in
+ * stage 1, hands it to the controller and keeps nothing. Chosen are private anonymous mappings with much in the image; never
+ * locked memory, stacks that grow, or what a child must see as zeros. Where forks are not told (that needs CAP_SYS_PTRACE) a child
+ * would find zeros in the place of the parent's missing pages, so only memory is chosen that no child gets (MADV_DONTFORK,
+ * as QEMU gives it to a guest's). They are watched before they get their protection and advice, and served before anything may touch
+ * them: plugins have the kernel look into a guest's memory.
+ * A huge page is never made where pages may be missing, nor by khugepaged (collapse_huge_page() in mm/khugepaged.c looks for
+ * userfaultfd), so MADV_HUGEPAGE can be given at once. Private mappings of the image itself were the alternative, and are
+ * wrong: after MADV_DONTNEED they show the image again, where zeros belong. Test: lazy-dontneed-reads-zero. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "lazy/serve.h"
+#include "lazy/uffd.h"
+#include "proc/maps.h"
+#include "restore/restore.h"
+
+/* Contents of a region that are worth it: less of it is there sooner than it is asked for. A sixteenth of all, within these bounds. */
+#define REGION_MIN (1ul << 20)
+#define REGION_MAX_MIN (16ul << 20)
+#define AUTO_MIN (64ul << 20)  /* contents in all such regions: less is read in a few hundredths of a second */
+
+/* ---- whether ---- */
+
+int lazy_plan(struct restore *r, struct findings *findings)
+{
+	r->uffd_device = -1;
+	if (r->opt->lazy == STASIS_LAZY_OFF)
+		return 0;
+	AUTO_CLOSE int device = report_is_armed(r->rep, "lazy.forbidden") ? -1 : uffd_device();
+	/* Made in a user namespace of its own, a target has no privilege here, whatever the system call says to us. */
+	AUTO_CLOSE int fd = report_is_armed(r->rep, "lazy.forbidden") ? -EPERM : uffd_open(device);
+	r->lazy = fd >= 0;
+	if (fd >= 0)
+		return r->opt->lazy == STASIS_LAZY_AUTO ? 0 : findings_add(findings, "--lazy", NULL, "memory is loaded while the target runs", NULL, NULL);
+	report_debug(r->rep, "lazy: no userfaultfd: %s", strerror(-fd));
+	if (r->opt->lazy == STASIS_LAZY_AUTO)
+		return 0;
+	return findings_obstacle(findings, "--lazy", NULL,
+				 "run stasis as root, give this user access to /dev/userfaultfd (chmod, setfacl), set sysctl "
+				 "vm.unprivileged_userfaultfd=1, or use --lazy=off",
+				 "a userfaultfd that serves the kernel's own accesses to memory cannot be had: %s", strerror(-fd));
+}
+
+/* ---- which ---- */
+
+static bool may_be_lazy(const struct rec_vma *v, bool forks)
+{
+	const uint64_t never = PROC_VMA_GD | PROC_VMA_LO | PROC_VMA_LF | PROC_VMA_DP | PROC_VMA_WF | PROC_VMA_HT | PROC_VMA_SS;
+
+	return v->kind == VMA_ANON && !v->shared && !(v->vm_flags & never) && (forks || v->vm_flags & PROC_VMA_DC);
+}
+
+/* Bytes of contents per mapping. */
+static void weigh(const struct restore *r, const struct img_extent *e, size_t n, uint64_t *bytes)
+{
+	size_t first = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		uint64_t start = e[i].offset, end = start + (uint64_t)e[i].n_pages * IMG_PAGE_SIZE;
+		while (first < r->vmas.n && r->vmas.items[first].end <= start)
+			first++;
+		for (size_t k = first; k < r->vmas.n && r->vmas.items[k].start < end && !e[i].zero; k++) {
+			const struct rec_vma *v = &r->vmas.items[k];
+			bytes[k] += (end < v->end ? end : v->end) - (start > v->start ? start : v->start);
+		}
+	}
+}
+
+/* What of the image the chosen mappings are owed. */
+static void owe(const struct restore *r, const struct img_extent *e, size_t n, const bool *chosen, struct ledger *l)
+{
+	size_t first = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		uint64_t start = e[i].offset, end = start + (uint64_t)e[i].n_pages * IMG_PAGE_SIZE;
+		while (first < r->vmas.n && r->vmas.items[first].end <= start)
+			first++;
+		for (size_t k = first; k < r->vmas.n && r->vmas.items[k].start < end && !e[i].zero; k++) {
+			const struct rec_vma *v = &r->vmas.items[k];
+			if (chosen[k])
+				ledger_owe(l, start > v->start ? start : v->start, end < v->end ? end : v->end);
+		}
+	}
+}
+
+static int choose(struct restore *r, struct newborn *nb, const struct img_extent *e, size_t n, bool forks, struct lazy_choice *c)
+{
+	AUTO_FREE uint64_t *bytes = calloc(r->vmas.n + 1, sizeof(*bytes));
+	AUTO_FREE struct ledger_region *regions = calloc(LEDGER_REGIONS, sizeof(*regions));
+	uint64_t total = 0, min = 0;
+	size_t n_regions = 0;
+
+	if (!bytes || !regions || !(c->chosen = calloc(r->vmas.n + 1, sizeof(*c->chosen))))
+		return -ENOMEM;
+	weigh(r, e, n, bytes);
+	for (size_t i = 0; i < r->vmas.n; i++)
+		min += bytes[i] / 16;
+	min = min < REGION_MIN || r->opt->lazy_on_touch ? REGION_MIN : min < REGION_MAX_MIN ? min : REGION_MAX_MIN;
+	for (size_t i = 0; i < r->vmas.n && n_regions < LEDGER_REGIONS; i++) {
+		const struct rec_vma *v = &r->vmas.items[i];
+		if (bytes[i] < min || v->process != nb->rec->index || !may_be_lazy(v, forks))
+			continue;
+		c->chosen[i] = true;
+		regions[n_regions++] = (struct ledger_region){ .start = v->start, .end = v->end };
+		total += bytes[i];
+	}
+	if (!n_regions || (r->opt->lazy == STASIS_LAZY_AUTO && !r->opt->lazy_on_touch && total < AUTO_MIN)) {
+		report_debug(r->rep, "lazy: %lu MiB in %zu regions are not worth it", total >> 20, n_regions);
+		memset(c->chosen, 0, r->vmas.n);
+		return 0;
+	}
+	int err = ledger_create(regions, n_regions, &c->ledger);
+	if (err)
+		return report_fail(r->rep, err, "restart: no memory for a lazy restart: %s; use --lazy=off", strerror(-err));
+	report_debug(r->rep, "lazy: %lu MiB in %zu regions", total >> 20, n_regions);
+	owe(r, e, n, c->chosen, c->ledger);
+	return 0;
+}
+
+/* A kernel that will not do it after all leaves all to be read at once. */
+static int fall_back(struct restore *r, struct lazy_choice *c, int err, const char *what)
+{
+	if (r->opt->lazy != STASIS_LAZY_AUTO)
+		return report_fail(r->rep, err, "restart: --lazy: %s: %s; use --lazy=off", what, strerror(-err));
+	report_debug(r->rep, "lazy: %s: %s; all is read before the target runs", what, strerror(-err));
+	lazy_choice_finish(c);
+	return 0;
+}
+
+int lazy_choose(struct restore *r, struct newborn *nb, struct lazy_choice *ret)
+{
+	size_t n;
+	const struct img_extent *e = img_reader_extents(r->reader, nb->rec->space, &n);
+	bool forks;
+
+	if (nb->uffd < 0)
+		return r->lazy ? fall_back(r, ret, -EPERM, "the new process may have no userfaultfd") : 0;
+	int err = uffd_handshake(nb->uffd, &forks);
+	if (err)
+		return fall_back(r, ret, err, "the kernel's userfaultfd lacks events (Linux 4.11)");
+	if (!forks)
+		report_debug(r->rep, "lazy: forks are not told here, so only memory that no child gets is loaded lazily");
+	if ((err = choose(r, nb, e, n, forks, ret)))
+		return err;
+	for (uint32_t i = 0; ret->ledger && i < ret->ledger->n_regions && !err; i++) {
+		const struct ledger_region *g = &ret->ledger->regions[i];
+		err = uffd_register(nb->uffd, g->start, g->end - g->start);
+	}
+	return err ? fall_back(r, ret, err, "memory cannot be watched") : 0;
+}
+
+/* The store that we were given, if it is of this very image. */
+static struct stasis_page_store *store_of(const struct restore *r)
+{
+	struct stasis_page_store *s = r->opt->store;
+
+	return s && !memcmp(s->content_id, img_reader_content_id(r->reader), sizeof(s->content_id)) &&
+			       s->n_chunks == img_reader_chunk_count(r->reader) ? s : NULL;
+}
+
+int lazy_begin(struct restore *r, struct newborn *nb, const struct lazy_choice *choice)
+{
+	size_t n;
+	const struct img_extent *e = img_reader_extents(r->reader, nb->rec->space, &n);
+	struct lazy_job job = { .rep = r->rep, .reader = r->reader, .extents = e, .n_extents = n, .ledger = choice->ledger, .uffd = nb->uffd,
+				.pid = nb->pid, .own_pids = !r->opt->host_pids, .words = r->words, .store = store_of(r),
+				.prefetch = !r->opt->lazy_on_touch && !report_is_armed(r->rep, "lazy.idle") };
+	int err = choice->ledger ? report_fault(r->rep, "restart.lazy") : 0;
+
+	if (choice->ledger && !err)
+		err = lazy_serve(&job, &nb->starter);
+	if (nb->uffd >= 0)
+		close(nb->uffd);
+	nb->uffd = -1;
+	return err;
+}
+
+void lazy_choice_finish(struct lazy_choice *choice)
+{
+	ledger_destroy(choice->ledger);
+	free(choice->chosen);
+	*choice = (struct lazy_choice){ 0 };
+}
