@@ -23,7 +23,9 @@
 /* Contents of a region that are worth it: less of it is there sooner than it is asked for. A sixteenth of all, within these bounds. */
 #define REGION_MIN (1ul << 20)
 #define REGION_MAX_MIN (16ul << 20)
-#define AUTO_MIN (64ul << 20)  /* contents in all such regions: less is read in a few hundredths of a second */
+/* Contents in all such regions from which on it pays: what is read at once comes in huge pages, and what is asked for page by page costs
+ * a fault each. Measured with tests/bench/first-tick.sh. */
+#define AUTO_MIN (512ul << 20)
 
 /* ---- whether ---- */
 
