@@ -36,7 +36,8 @@ static int copy(const char *path)
 	static char block[1 << 20];
 	double begin = now_ms();
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
-	char *to = mmap(NULL, (size_t)size_of(path) + sizeof(block), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	char *to =
+	        mmap(NULL, (size_t)size_of(path) + sizeof(block), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	size_t at = 0;
 	ssize_t n = -1;
 
