@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /* Many restarts of one image: who starts them, and what each is called.
  *
- * Theory of operation. Each clone is an ordinary detached restart in a process that we fork. They share the pages of the image by memory
- * that is made before (stasis_page_store_create), and nothing else of theirs. As many are on their way at once as there are
- * processors, and some more for those that wait for a disk. */
+ * Theory of operation. Each clone is an ordinary detached restart in a process that we fork. They share the pages of the image
+ * by memory that is made before (stasis_page_store_create), and nothing else of theirs. As many are on their way at once as
+ * there are processors, and some more for those that wait for a disk. */
 #include "clones.h"
 
 #include <errno.h>
@@ -87,7 +87,8 @@ static int reap(void)
 }
 
 static int start_all(const struct cli_command *cmd, struct restart_args *a, struct stasis_restart_options *options,
-		     int (*start)(const struct cli_command *cmd, struct restart_args *a, struct stasis_restart_options *options))
+                     int (*start)(const struct cli_command *cmd, struct restart_args *a,
+                                  struct stasis_restart_options *options))
 {
 	unsigned running = 0, limit = at_once();
 	int status = CLI_OK;
@@ -116,7 +117,7 @@ static int start_all(const struct cli_command *cmd, struct restart_args *a, stru
 }
 
 int clones_start(const struct cli_command *cmd, struct restart_args *a, const struct stasis_restart_options *options,
-		 int (*start)(const struct cli_command *cmd, struct restart_args *a, struct stasis_restart_options *options))
+                 int (*start)(const struct cli_command *cmd, struct restart_args *a, struct stasis_restart_options *options))
 {
 	struct stasis_restart_options each = *options;
 	size_t bytes = (size_t)a->clones * sizeof(pid_t);
@@ -129,7 +130,7 @@ int clones_start(const struct cli_command *cmd, struct restart_args *a, const st
 	if (a->clone_pids == MAP_FAILED) {
 		report_fail(s.rep, -errno, "no memory for %d clones", a->clones);
 	} else if (!session_start_job(&s) &&
-		   (each.lazy == STASIS_LAZY_OFF || !stasis_page_store_create(s.job, options->image, &each.store))) {
+	           (each.lazy == STASIS_LAZY_OFF || !stasis_page_store_create(s.job, options->image, &each.store))) {
 		each.lazy_on_touch = true;
 		status = start_all(cmd, a, &each, start);
 		for (int i = 0; status && i < a->clones; i++)

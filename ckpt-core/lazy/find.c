@@ -62,8 +62,11 @@ int lazy_finish(struct reporter *rep, pid_t pid)
 		if (server)
 			report_debug(rep, "process %d is still being loaded by %d: waiting for that", pid, server);
 		if (pidfd >= 0 && syscall(SYS_pidfd_send_signal, pidfd, SIGUSR1, NULL, 0) < 0 && errno != ESRCH)
-			return report_fail(rep, -errno, "process %d: it is still being loaded by process %d, which cannot be asked to hurry: %s; "
-					   "run stasis as the user who restarted it, or as root", pid, server, strerror(errno));
+			return report_fail(
+			        rep, -errno,
+			        "process %d: it is still being loaded by process %d, which cannot be asked to hurry: %s; "
+			        "run stasis as the user who restarted it, or as root",
+			        pid, server, strerror(errno));
 		/* Without a server its spare is just taking its place. */
 		while (n <= 0) {
 			if (report_cancelled(rep))

@@ -7,11 +7,13 @@
 
 #include "base/report.h"
 
-/* The server of process `pid`, 0 when there is none (or it may not be looked at). It holds a pidfd of it, as its fdinfo tells. */
+/* The server of process `pid`, 0 when there is none (or it may not be looked at). It holds a pidfd of it, as its fdinfo tells.
+ */
 pid_t lazy_find(pid_t pid);
 
 /* Has all of a lazily restarted process loaded and waits until it is, so that it can be stopped: a thread that waits for a page
- * cannot, and what is missing would be taken for zero. Does nothing for others. Returns 0, -ECANCELED, or a negative errno, worded. */
+ * cannot, and what is missing would be taken for zero. Does nothing for others. Returns 0, -ECANCELED, or a negative errno,
+ * worded. */
 int lazy_finish(struct reporter *rep, pid_t pid);
 
 #endif

@@ -47,16 +47,17 @@ struct ledger_space {
 };
 
 struct ledger {
-	uint64_t bytes;       /* of all of this, for munmap */
+	uint64_t bytes; /* of all of this, for munmap */
 	uint32_t n_regions;
 	struct ledger_region regions[LEDGER_REGIONS]; /* by start */
-	uint64_t n_bits;      /* a space; whole words */
-	uint64_t total, owed_first; /* pages: owed at first, and still by space 0 */
+	uint64_t n_bits;                              /* a space; whole words */
+	uint64_t total, owed_first;                   /* pages: owed at first, and still by space 0 */
 	struct ledger_space spaces[LEDGER_SPACES];
-	uint64_t bits[];      /* n_bits for space 0, then for 1, ... */
+	uint64_t bits[]; /* n_bits for space 0, then for 1, ... */
 };
 
-/* Makes the ledger with space 0 and nothing owed. `regions` by start, not overlapping, page-aligned. Returns 0, -ENOMEM or -E2BIG. */
+/* Makes the ledger with space 0 and nothing owed. `regions` by start, not overlapping, page-aligned. Returns 0, -ENOMEM or
+ * -E2BIG. */
 int ledger_create(const struct ledger_region *regions, size_t n, struct ledger **ret);
 void ledger_destroy(struct ledger *l);
 

@@ -2,10 +2,10 @@
 /* Pages from the image into memory that asks for them.
  *
  * Theory of operation. An event (REMOVE, UNMAP, REMAP, FORK) keeps its thread waiting until it is read, and from its beginning
- * to that moment the kernel refuses to put pages in (-EAGAIN). So what the ledger says at the time of a UFFDIO_COPY that succeeds is
- * what the target's memory is like. A fault that cannot be answered for that reason is simply woken: it comes again.
- * A page that nobody owes is zero: it never was in the image, or the target has thrown it away.
- * Tests: lazy-dontneed-reads-zero, lazy-mremap-and-munmap, lazy-fork. */
+ * to that moment the kernel refuses to put pages in (-EAGAIN). So what the ledger says at the time of a UFFDIO_COPY that
+ * succeeds is what the target's memory is like. A fault that cannot be answered for that reason is simply woken: it comes
+ * again. A page that nobody owes is zero: it never was in the image, or the target has thrown it away. Tests:
+ * lazy-dontneed-reads-zero, lazy-mremap-and-munmap, lazy-fork. */
 #include "lazy/pages.h"
 
 #include <errno.h>
@@ -119,8 +119,8 @@ static ssize_t pages_extent(const struct pages_server *s, uint64_t image_addr)
 	return low < s->job.n_extents && s->job.extents[low].offset <= image_addr ? (ssize_t)low : -1;
 }
 
-/* There is no such mapping: an event on its way will tell where it has gone (mfill_atomic() in mm/userfaultfd.c looks for the mapping
- * before it looks for events). If none comes nothing can be right any more. */
+/* There is no such mapping: an event on its way will tell where it has gone (mfill_atomic() in mm/userfaultfd.c looks for the
+ * mapping before it looks for events). If none comes nothing can be right any more. */
 static int pages_missing(struct pages_server *s, uint64_t addr)
 {
 	uint64_t now = timens_stopwatch_us();
@@ -131,11 +131,14 @@ static int pages_missing(struct pages_server *s, uint64_t addr)
 	}
 	if (now - s->missing_since < MISSING_MAX_US)
 		return -EAGAIN;
-	return report_fail(s->job.rep, -EFAULT, "memory at %#lx of process %d is not there any more, and no event has told why", addr, s->job.pid);
+	return report_fail(s->job.rep, -EFAULT, "memory at %#lx of process %d is not there any more, and no event has told why",
+	                   addr, s->job.pid);
 }
 
-/* Puts in one run that lies in one piece at `addr`. Returns 0, -EAGAIN when an event has to be read first, or as pages_answer. */
-static int pages_put(struct pages_server *s, uint32_t space, uint64_t image_addr, uint64_t addr, const uint8_t *data, size_t size)
+/* Puts in one run that lies in one piece at `addr`. Returns 0, -EAGAIN when an event has to be read first, or as pages_answer.
+ */
+static int pages_put(struct pages_server *s, uint32_t space, uint64_t image_addr, uint64_t addr, const uint8_t *data,
+                     size_t size)
 {
 	struct ledger *l = s->job.ledger;
 
@@ -152,7 +155,8 @@ static int pages_put(struct pages_server *s, uint32_t space, uint64_t image_addr
 		} else if (!done && err) {
 			if (err == -EAGAIN || err == -ESRCH)
 				return err;
-			return report_fail(s->job.rep, err, "memory at %#lx of process %d cannot be filled: %s", addr, s->job.pid, strerror(-err));
+			return report_fail(s->job.rep, err, "memory at %#lx of process %d cannot be filled: %s", addr,
+			                   s->job.pid, strerror(-err));
 		}
 		ledger_settle(l, space, image_addr, done);
 		image_addr += done;
@@ -163,8 +167,10 @@ static int pages_put(struct pages_server *s, uint32_t space, uint64_t image_addr
 	return 0;
 }
 
-/* Puts in what is owed of [start, end) of extent `e`, from the front and not more than `most` bytes. Returns the bytes, or negative. */
-static ssize_t pages_load(struct pages_server *s, uint32_t space, const struct img_extent *e, uint64_t start, uint64_t end, size_t most)
+/* Puts in what is owed of [start, end) of extent `e`, from the front and not more than `most` bytes. Returns the bytes, or
+ * negative. */
+static ssize_t pages_load(struct pages_server *s, uint32_t space, const struct img_extent *e, uint64_t start, uint64_t end,
+                          size_t most)
 {
 	const uint8_t *chunk;
 	uint64_t addr;
@@ -181,7 +187,8 @@ static ssize_t pages_load(struct pages_server *s, uint32_t space, const struct i
 			return err;
 		size_t from = (size_t)e->chunk_page * LEDGER_PAGE + (start - e->offset);
 		if (from + n > have)
-			return report_fail(s->job.rep, -EBADMSG, "image %s: chunk %u is too short", img_reader_path(s->job.reader), e->chunk);
+			return report_fail(s->job.rep, -EBADMSG, "image %s: chunk %u is too short",
+			                   img_reader_path(s->job.reader), e->chunk);
 		if ((err = pages_put(s, space, start, addr, chunk + from, n)))
 			return err;
 		start += n;
@@ -208,7 +215,9 @@ static int pages_zero(struct pages_server *s, uint32_t space, uint64_t addr)
 		uffd_wake(s->uffd[space], addr, LEDGER_PAGE);
 	if (!err || done || err == -EEXIST || err == -ENOENT || err == -EAGAIN)
 		return 0;
-	return err == -ESRCH ? err : report_fail(s->job.rep, err, "memory at %#lx of process %d cannot be zeroed: %s", addr, s->job.pid, strerror(-err));
+	return err == -ESRCH ? err
+	                     : report_fail(s->job.rep, err, "memory at %#lx of process %d cannot be zeroed: %s", addr,
+	                                   s->job.pid, strerror(-err));
 }
 
 static int pages_fault(struct pages_server *s, uint32_t space, uint64_t addr)
@@ -220,7 +229,8 @@ static int pages_fault(struct pages_server *s, uint32_t space, uint64_t addr)
 		return pages_zero(s, space, addr);
 	ssize_t i = pages_extent(s, image_addr);
 	if (i < 0)
-		return report_fail(s->job.rep, -EBADMSG, "image %s: its page at %#lx is in no extent", img_reader_path(s->job.reader), image_addr);
+		return report_fail(s->job.rep, -EBADMSG, "image %s: its page at %#lx is in no extent",
+		                   img_reader_path(s->job.reader), image_addr);
 	const struct img_extent *e = &s->job.extents[i];
 	uint64_t end = e->offset + (uint64_t)e->n_pages * LEDGER_PAGE, around = (image_addr | (AROUND - 1)) + 1;
 	ssize_t n = pages_load(s, space, e, image_addr, around < end ? around : end, AROUND);
@@ -247,8 +257,10 @@ static int pages_fork(struct pages_server *s, uint32_t space, int fd)
 			child = ledger_fork(s->job.ledger, space);
 		}
 	if (child < 0)
-		return report_fail(s->job.rep, child, "process %d has more than %u children that were forked while its memory was being loaded; "
-				   "restart it with --lazy=off", s->job.pid, LEDGER_SPACES - 1);
+		return report_fail(s->job.rep, child,
+		                   "process %d has more than %u children that were forked while its memory was being loaded; "
+		                   "restart it with --lazy=off",
+		                   s->job.pid, LEDGER_SPACES - 1);
 	s->uffd[child] = fd;
 	s->cursor[child] = 0;
 	if (s->forked)
@@ -267,8 +279,11 @@ static int pages_message(struct pages_server *s, uint32_t space)
 		return pages_fork(s, space, (int)msg->arg.fork.ufd);
 	default: {
 		int err = ledger_apply(s->job.ledger, space);
-		return err ? report_fail(s->job.rep, err, "process %d moves its memory about in more than %u pieces while it is being loaded; "
-					 "restart it with --lazy=off", s->job.pid, LEDGER_SEGMENTS) : 0;
+		return err ? report_fail(s->job.rep, err,
+		                         "process %d moves its memory about in more than %u pieces while it is being loaded; "
+		                         "restart it with --lazy=off",
+		                         s->job.pid, LEDGER_SEGMENTS)
+		           : 0;
 	}
 	}
 }
@@ -356,8 +371,11 @@ int pages_take_over(struct pages_server *s)
 		if (!sp->used)
 			continue;
 		if (s->uffd[i] < 0 || sp->msg.event == UFFD_EVENT_FORK)
-			return report_fail(s->job.rep, -EPIPE, "the page server of process %d was killed in the instant of a fork, so that the child's "
-					   "memory cannot be loaded any more", s->job.pid);
+			return report_fail(
+			        s->job.rep, -EPIPE,
+			        "the page server of process %d was killed in the instant of a fork, so that the child's "
+			        "memory cannot be loaded any more",
+			        s->job.pid);
 		int err = sp->msg.event && sp->msg.event != UFFD_EVENT_PAGEFAULT ? pages_message(s, i) : 0;
 		if (err)
 			return err;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The work of a page server on one address space: answers faults, follows events, loads ahead. Knows nothing of other processes. */
+/* The work of a page server on one address space: answers faults, follows events, loads ahead. Knows nothing of other
+ * processes. */
 #ifndef STASIS_LAZY_PAGES_H
 #define STASIS_LAZY_PAGES_H
 
@@ -24,7 +25,7 @@ struct pages_server {
 	struct pages_chunk cache[PAGES_CACHE];
 	size_t n_cache;
 	uint64_t clock;
-	uint64_t fault_us; /* when the latest fault was answered, on the stopwatch */
+	uint64_t fault_us;                    /* when the latest fault was answered, on the stopwatch */
 	uint64_t missing_addr, missing_since; /* microseconds */
 	/* A child was forked: its userfaultfd must reach the spare before anything else happens. May be NULL. */
 	void (*forked)(struct pages_server *s, uint32_t space);
@@ -34,12 +35,12 @@ struct pages_server {
 int pages_init(struct pages_server *s, const struct lazy_job *job);
 void pages_finish(struct pages_server *s);
 
-/* Handles all that is waiting in a space. Returns 0, -ESRCH when that space is no more, or a negative errno, worded: then nothing true
- * can be given to the target any more. */
+/* Handles all that is waiting in a space. Returns 0, -ESRCH when that space is no more, or a negative errno, worded: then
+ * nothing true can be given to the target any more. */
 int pages_answer(struct pages_server *s, uint32_t space);
 
-/* A page for every region, before the target runs: memory without any has no anon_vma, and parts of it that are moved away and back would
- * not become one mapping again. As pages_answer. */
+/* A page for every region, before the target runs: memory without any has no anon_vma, and parts of it that are moved away and
+ * back would not become one mapping again. As pages_answer. */
 int pages_first(struct pages_server *s);
 
 /* Loads a little of a space. Returns 1 when there may be more, 0 when nothing is owed to it, or as pages_answer. */

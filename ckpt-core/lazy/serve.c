@@ -23,9 +23,9 @@
 #include "lazy/switch.h"
 #include "lazy/uffd.h"
 
-#define DEATHS_MAX 100   /* of either of us: then somebody means it */
-#define QUIET_US 3000 /* after a fault: what is not asked for waits */
-#define PROBE_MS 100     /* how often a target that has ended is asked whether its memory still is used */
+#define DEATHS_MAX 100 /* of either of us: then somebody means it */
+#define QUIET_US 3000  /* after a fault: what is not asked for waits */
+#define PROBE_MS 100   /* how often a target that has ended is asked whether its memory still is used */
 #define KEEP_FDS (SWITCH_FDS + 2)
 #define ASIDE_FD 256
 
@@ -91,7 +91,9 @@ static void spare_wait(struct lazy_pair *p)
 		union pair_control control;
 		struct pair_note note;
 		struct iovec iov = { &note, sizeof(note) };
-		struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.buf, .msg_controllen = sizeof(control.buf) };
+		struct msghdr msg = {
+			.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.buf, .msg_controllen = sizeof(control.buf)
+		};
 		ssize_t n = recvmsg(p->peer, &msg, MSG_CMSG_CLOEXEC);
 		if (n < 0 && errno == EINTR)
 			continue;
@@ -140,7 +142,8 @@ static void server_make_spare(struct lazy_pair *p)
 	if (++p->deaths > DEATHS_MAX)
 		report_fail(&p->rep, -EINTR, "the page servers of process %d are killed again and again", p->pages.job.pid);
 	else if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, socks) < 0 || (p->spare = fork()) < 0)
-		report_fail(&p->rep, -errno, "process %d: no second page server can be had: %s", p->pages.job.pid, strerror(errno));
+		report_fail(&p->rep, -errno, "process %d: no second page server can be had: %s", p->pages.job.pid,
+		            strerror(errno));
 	if (p->rep.first_error)
 		server_give_up(p);
 	if (p->spare) {
@@ -171,9 +174,9 @@ static void server_started(struct lazy_pair *p)
 static void server_poll(struct lazy_pair *p, bool busy, bool ready[LEDGER_SPACES])
 {
 	struct pollfd fds[LEDGER_SPACES + 4] = { { .fd = p->peer, .events = POLLIN },
-						 { .fd = p->signals, .events = POLLIN },
-						 { .fd = p->target_ended ? -1 : p->pidfd, .events = POLLIN },
-						 { .fd = p->starter, .events = POLLIN } };
+		                                 { .fd = p->signals, .events = POLLIN },
+		                                 { .fd = p->target_ended ? -1 : p->pidfd, .events = POLLIN },
+		                                 { .fd = p->starter, .events = POLLIN } };
 
 	int patience = busy ? 0 : p->target_ended ? PROBE_MS : -1;
 
@@ -377,5 +380,8 @@ int lazy_serve(const struct lazy_job *job, int *ret_starter)
 	free(p);
 	if (err && job->words && *job->words)
 		return report_fail(job->rep, -EIO, "%s", job->words);
-	return err ? report_fail(job->rep, err, "restart: no page server for a lazy restart can be had: %s; restart with --lazy=off", strerror(-err)) : 0;
+	return err ? report_fail(job->rep, err,
+	                         "restart: no page server for a lazy restart can be had: %s; restart with --lazy=off",
+	                         strerror(-err))
+	           : 0;
 }

@@ -10,9 +10,11 @@
 
 int store_create(const struct img_reader *reader, struct stasis_page_store **ret)
 {
-	uint64_t n = img_reader_chunk_count(reader), offset = (sizeof(struct stasis_page_store) + n + CHUNK_BYTES - 1) & ~(CHUNK_BYTES - 1);
+	uint64_t n = img_reader_chunk_count(reader),
+	         offset = (sizeof(struct stasis_page_store) + n + CHUNK_BYTES - 1) & ~(CHUNK_BYTES - 1);
 	uint64_t bytes = offset + n * CHUNK_BYTES;
-	struct stasis_page_store *s = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	struct stasis_page_store *s =
+	        mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
 	if (s == MAP_FAILED)
 		return -ENOMEM;

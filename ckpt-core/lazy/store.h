@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Chunks of an image, read, checked and unpacked once, for the page servers of many restarts of it: memory that they share. A chunk
- * appears in it when the first of them needs it. */
+/* Chunks of an image, read, checked and unpacked once, for the page servers of many restarts of it: memory that they share. A
+ * chunk appears in it when the first of them needs it. */
 #ifndef STASIS_LAZY_STORE_H
 #define STASIS_LAZY_STORE_H
 
@@ -22,8 +22,8 @@ struct stasis_page_store {
 int store_create(const struct img_reader *reader, struct stasis_page_store **ret);
 void store_destroy(struct stasis_page_store *store);
 
-/* The chunk if it is there, else NULL; and, if nobody else is about it, `*ret_room` to put it into, to be told by store_done. One whose
- * server died in between stays away, and each reads it for itself. */
+/* The chunk if it is there, else NULL; and, if nobody else is about it, `*ret_room` to put it into, to be told by store_done.
+ * One whose server died in between stays away, and each reads it for itself. */
 const uint8_t *store_get(struct stasis_page_store *store, uint32_t chunk, uint8_t **ret_room);
 void store_done(struct stasis_page_store *store, uint32_t chunk, bool good);
 

@@ -9,7 +9,8 @@
 
 static int arm(int reader, pid_t victim)
 {
-	if (fcntl(reader, F_SETOWN, victim) < 0 || fcntl(reader, F_SETSIG, SIGKILL) < 0 || fcntl(reader, F_SETFL, O_ASYNC | O_NONBLOCK) < 0)
+	if (fcntl(reader, F_SETOWN, victim) < 0 || fcntl(reader, F_SETSIG, SIGKILL) < 0 ||
+	    fcntl(reader, F_SETFL, O_ASYNC | O_NONBLOCK) < 0)
 		return -errno;
 	return 0;
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* Contents of the new process's private memory, written from outside by process_vm_writev, chunk by chunk as each is read and checked. */
+/* Contents of the new process's private memory, written from outside by process_vm_writev, chunk by chunk as each is read and
+ * checked. */
 #include <errno.h>
 #include <string.h>
 #include <sys/uio.h>
@@ -16,7 +17,7 @@ struct fill {
 	uint8_t *buf, *zero; /* a chunk each */
 	uint32_t chunk;      /* the one in `buf`; UINT32_MAX: none */
 	size_t have;
-	size_t vma;          /* all mappings before this one lie below the extents that are still to come */
+	size_t vma; /* all mappings before this one lie below the extents that are still to come */
 };
 
 static int fill_write(struct fill *f, uint64_t addr, const void *data, size_t size)
@@ -25,8 +26,8 @@ static int fill_write(struct fill *f, uint64_t addr, const void *data, size_t si
 
 	if (process_vm_writev(f->nb->pid, &local, 1, &remote, 1, 0) == (ssize_t)size)
 		return 0;
-	return report_fail(f->r->rep, errno ? -errno : -EFAULT, "restart: memory at %#lx (%zu bytes) cannot be filled: %s", addr, size,
-			   strerror(errno));
+	return report_fail(f->r->rep, errno ? -errno : -EFAULT, "restart: memory at %#lx (%zu bytes) cannot be filled: %s",
+	                   addr, size, strerror(errno));
 }
 
 static int fill_zero(struct fill *f, uint64_t addr, size_t size)
@@ -47,7 +48,8 @@ static int fill_data(struct fill *f, const struct img_extent *e, uint64_t start,
 		return err;
 	f->chunk = e->chunk;
 	if (from + size > f->have)
-		return report_fail(f->r->rep, -EBADMSG, "image %s: chunk %u is too short", img_reader_path(f->r->reader), e->chunk);
+		return report_fail(f->r->rep, -EBADMSG, "image %s: chunk %u is too short", img_reader_path(f->r->reader),
+		                   e->chunk);
 	return fill_write(f, start, f->buf + from, size);
 }
 
@@ -62,7 +64,8 @@ static int fill_extent(struct fill *f, const struct img_extent *e)
 	for (size_t i = f->vma; start < end; i++) {
 		const struct rec_vma *v = i < r->vmas.n ? &r->vmas.items[i] : NULL;
 		if (!v || start < v->start || v->shared || v->process != f->nb->rec->index)
-			return report_fail(r->rep, -EBADMSG, "image %s: contents for memory at %#lx that is not mapped", img_reader_path(r->reader), start);
+			return report_fail(r->rep, -EBADMSG, "image %s: contents for memory at %#lx that is not mapped",
+			                   img_reader_path(r->reader), start);
 		uint64_t stop = end < v->end ? end : v->end;
 		int err = 0;
 		if (!memory_is_kernels(r, v) && !(f->lazy->chosen && f->lazy->chosen[i]))

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /* Which memory is loaded while the target runs, and the start of its page server (lazy/serve.h).
  *
- * Theory of operation. Whoever has a userfaultfd of the target's memory must have made it in that memory: the new process does so in
- * stage 1, hands it to the controller and keeps nothing. Chosen are private anonymous mappings with much in the image; never
- * locked memory, stacks that grow, or what a child must see as zeros. Where forks are not told (that needs CAP_SYS_PTRACE) a child
- * would find zeros in the place of the parent's missing pages, so only memory is chosen that no child gets (MADV_DONTFORK,
- * as QEMU gives it to a guest's). They are watched before they get their protection and advice, and served before anything may touch
- * them: plugins have the kernel look into a guest's memory.
- * A huge page is never made where pages may be missing, nor by khugepaged (collapse_huge_page() in mm/khugepaged.c looks for
- * userfaultfd), so MADV_HUGEPAGE can be given at once. Private mappings of the image itself were the alternative, and are
- * wrong: after MADV_DONTNEED they show the image again, where zeros belong. Test: lazy-dontneed-reads-zero. */
+ * Theory of operation. Whoever has a userfaultfd of the target's memory must have made it in that memory: the new process does
+ * so in stage 1, hands it to the controller and keeps nothing. Chosen are private anonymous mappings with much in the image;
+ * never locked memory, stacks that grow, or what a child must see as zeros. Where forks are not told (that needs
+ * CAP_SYS_PTRACE) a child would find zeros in the place of the parent's missing pages, so only memory is chosen that no child
+ * gets (MADV_DONTFORK, as QEMU gives it to a guest's). They are watched before they get their protection and advice, and served
+ * before anything may touch them: plugins have the kernel look into a guest's memory. A huge page is never made where pages may
+ * be missing, nor by khugepaged (collapse_huge_page() in mm/khugepaged.c looks for userfaultfd), so MADV_HUGEPAGE can be given
+ * at once. Private mappings of the image itself were the alternative, and are wrong: after MADV_DONTNEED they show the image
+ * again, where zeros belong. Test: lazy-dontneed-reads-zero. */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -20,10 +20,13 @@
 #include "proc/maps.h"
 #include "restore/restore.h"
 
-/* Contents of a region that are worth it: less of it is there sooner than it is asked for. A sixteenth of all, within these bounds. */
+/* Contents of a region that are worth it: less of it is there sooner than it is asked for. A sixteenth of all, within these
+ * bounds. */
 #define REGION_MIN (1ul << 20)
 #define REGION_MAX_MIN (16ul << 20)
-#define AUTO_MIN (64ul << 20)  /* contents in all such regions: less is read in a few hundredths of a second */
+/* Contents in all such regions from which on it pays: what is read at once comes in huge pages, and what is asked for page by
+ * page costs a fault each. Measured with tests/bench/first-tick.sh. */
+#define AUTO_MIN (512ul << 20)
 
 /* ---- whether ---- */
 
@@ -37,14 +40,17 @@ int lazy_plan(struct restore *r, struct findings *findings)
 	AUTO_CLOSE int fd = report_is_armed(r->rep, "lazy.forbidden") ? -EPERM : uffd_open(device);
 	r->lazy = fd >= 0;
 	if (fd >= 0)
-		return r->opt->lazy == STASIS_LAZY_AUTO ? 0 : findings_add(findings, "--lazy", NULL, "memory is loaded while the target runs", NULL, NULL);
+		return r->opt->lazy == STASIS_LAZY_AUTO
+		               ? 0
+		               : findings_add(findings, "--lazy", NULL, "memory is loaded while the target runs", NULL, NULL);
 	report_debug(r->rep, "lazy: no userfaultfd: %s", strerror(-fd));
 	if (r->opt->lazy == STASIS_LAZY_AUTO)
 		return 0;
 	return findings_obstacle(findings, "--lazy", NULL,
-				 "run stasis as root, give this user access to /dev/userfaultfd (chmod, setfacl), set sysctl "
-				 "vm.unprivileged_userfaultfd=1, or use --lazy=off",
-				 "a userfaultfd that serves the kernel's own accesses to memory cannot be had: %s", strerror(-fd));
+	                         "run stasis as root, give this user access to /dev/userfaultfd (chmod, setfacl), set sysctl "
+	                         "vm.unprivileged_userfaultfd=1, or use --lazy=off",
+	                         "a userfaultfd that serves the kernel's own accesses to memory cannot be had: %s",
+	                         strerror(-fd));
 }
 
 /* ---- which ---- */
@@ -89,7 +95,8 @@ static void owe(const struct restore *r, const struct img_extent *e, size_t n, c
 	}
 }
 
-static int choose(struct restore *r, struct newborn *nb, const struct img_extent *e, size_t n, bool forks, struct lazy_choice *c)
+static int choose(struct restore *r, struct newborn *nb, const struct img_extent *e, size_t n, bool forks,
+                  struct lazy_choice *c)
 {
 	AUTO_FREE uint64_t *bytes = calloc(r->vmas.n + 1, sizeof(*bytes));
 	AUTO_FREE struct ledger_region *regions = calloc(LEDGER_REGIONS, sizeof(*regions));
@@ -161,16 +168,26 @@ static struct stasis_page_store *store_of(const struct restore *r)
 	struct stasis_page_store *s = r->opt->store;
 
 	return s && !memcmp(s->content_id, img_reader_content_id(r->reader), sizeof(s->content_id)) &&
-			       s->n_chunks == img_reader_chunk_count(r->reader) ? s : NULL;
+	                       s->n_chunks == img_reader_chunk_count(r->reader)
+	               ? s
+	               : NULL;
 }
 
 int lazy_begin(struct restore *r, struct newborn *nb, const struct lazy_choice *choice)
 {
 	size_t n;
 	const struct img_extent *e = img_reader_extents(r->reader, nb->rec->space, &n);
-	struct lazy_job job = { .rep = r->rep, .reader = r->reader, .extents = e, .n_extents = n, .ledger = choice->ledger, .uffd = nb->uffd,
-				.pid = nb->pid, .own_pids = !r->opt->host_pids, .words = r->words, .store = store_of(r),
-				.prefetch = !r->opt->lazy_on_touch && !report_is_armed(r->rep, "lazy.idle") };
+	struct lazy_job job = { .rep = r->rep,
+		                .reader = r->reader,
+		                .extents = e,
+		                .n_extents = n,
+		                .ledger = choice->ledger,
+		                .uffd = nb->uffd,
+		                .pid = nb->pid,
+		                .own_pids = !r->opt->host_pids,
+		                .words = r->words,
+		                .store = store_of(r),
+		                .prefetch = !r->opt->lazy_on_touch && !report_is_armed(r->rep, "lazy.idle") };
 	int err = choice->ledger ? report_fault(r->rep, "restart.lazy") : 0;
 
 	if (choice->ledger && !err)

@@ -36,14 +36,16 @@ static int copy(const char *path)
 	static char block[1 << 20];
 	double begin = now_ms();
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
-	char *to = mmap(NULL, (size_t)size_of(path) + sizeof(block), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	char *to =
+	        mmap(NULL, (size_t)size_of(path) + sizeof(block), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	size_t at = 0;
-	ssize_t n;
+	ssize_t n = -1;
 
 	if (fd < 0 || to == MAP_FAILED) {
 		fprintf(stderr, "%s: %s\n", path, strerror(errno));
 		return 1;
 	}
+	madvise(to, (size_t)size_of(path), MADV_HUGEPAGE); /* as QEMU advises its guest's memory */
 	while ((n = read(fd, block, sizeof(block))) > 0) {
 		memcpy(to + at, block, (size_t)n);
 		at += (size_t)n;

@@ -33,10 +33,11 @@ restart_once() { # OPTION...: milliseconds
 incoming_once() {
 	local ms
 	rm -f "$scratch/qemu.pid"
-	ms=$("$FIRST_TICK" "$log" setsid -f qemu-system-x86_64 "${guest_machine[@]}" -smp 2 -m "$memory" -nodefaults -display none \
+	# shellcheck disable=SC2016
+	ms=$("$FIRST_TICK" "$log" sh -c 'exec setsid -f "$@" >/dev/null 2>&1' sh qemu-system-x86_64 "${guest_machine[@]}" -smp 2 -m "$memory" -nodefaults -display none \
 		-kernel "$E2E_GUEST/$guest_kernel" -initrd "$E2E_GUEST/initrd" -append "console=ttyS0 $guest_words fill=$fill" \
 		-chardev "socket,id=serial,path=$serial,server=on,wait=off,logfile=$log,logappend=on" -serial chardev:serial \
-		-pidfile "$scratch/qemu.pid" -incoming "exec:cat $scratch/qemu.migration" </dev/null >"$scratch/incoming.out" 2>&1) || fail incoming
+		-pidfile "$scratch/qemu.pid" -incoming "exec:cat $scratch/qemu.migration" </dev/null) || fail incoming
 	pid=$(cat "$scratch/qemu.pid")
 	own "$pid"
 	end_process "$pid" >&2
@@ -50,8 +51,11 @@ migrated() { qmp_ask query-migrate >"$scratch/migrate-status"; grep -q '"status"
 measure() { # NAME FUNCTION ARGUMENTS...
 	local name=$1 i times=()
 	shift
-	for ((i = 0; i < runs; i++)); do times+=("$("$@")") || exit 1; done
-	local m
+	local m t
+	for ((i = 0; i < runs; i++)); do
+		t=$("$@") || { echo "$t"; exit 1; }
+		times+=("$t")
+	done
 	m=$(median "${times[@]}")
 	rows+=("$memory $name $m ${times[*]}")
 	[ -n "$json" ] || printf '%6d MiB  %-22s %9.1f ms   (%s)\n' "$memory" "$name" "$m" "${times[*]}"

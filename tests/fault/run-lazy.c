@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* Lazy restarts in trouble: page servers that are killed, one or all, images that are damaged late, checkpoints that come too early,
- * privilege that is not there. The witness must run on with the right memory, or be killed; it must never see a wrong page.
+/* Lazy restarts in trouble: page servers that are killed, one or all, images that are damaged late, checkpoints that come too
+ * early, privilege that is not there. The witness must run on with the right memory, or be killed; it must never see a wrong
+ * page.
  *
- * All restarts are made with the fault point lazy.idle armed, so that nothing is loaded that is not touched and the lazy phase lasts. */
+ * All restarts are made with the fault point lazy.idle armed, so that nothing is loaded that is not touched and the lazy phase
+ * lasts. */
 #include "driver.h"
 
 #include <dirent.h>
@@ -120,7 +122,8 @@ static void restart(struct lazy *l, const char *option, const char *fault)
 
 	unlink(l->pidfile);
 	setenv("STASIS_FAULT", fault, 1);
-	pid_t front = driver_stasis_begin(&l->d, (const char *[]){ "restart", l->image, "--pidfile", l->pidfile, "--lazy=on", option, NULL });
+	pid_t front = driver_stasis_begin(
+	        &l->d, (const char *[]){ "restart", l->image, "--pidfile", l->pidfile, "--lazy=on", option, NULL });
 	unsetenv("STASIS_FAULT");
 	while (access(l->pidfile, F_OK)) {
 		if (driver_wait(front, 2) != -1)
@@ -299,7 +302,8 @@ static void forbidden(struct lazy *l)
 		driver_fail(&l->d, "--lazy=on must be refused with the remedy (wait status %x)", status);
 	driver_alone(&l->d);
 	setenv("STASIS_DEBUG", "1", 1);
-	status = driver_stasis(&l->d, (const char *[]){ "restart", l->image, "--detach", "--pidfile", l->pidfile, "--lazy=auto", NULL });
+	status = driver_stasis(
+	        &l->d, (const char *[]){ "restart", l->image, "--detach", "--pidfile", l->pidfile, "--lazy=auto", NULL });
 	unsetenv("STASIS_DEBUG");
 	unsetenv("STASIS_FAULT");
 	if (status || !strstr(driver_output(&l->d), "lazy: no userfaultfd"))
@@ -311,15 +315,17 @@ static void forbidden(struct lazy *l)
 /* A restart that fails or is killed while its page servers are there already leaves none of them. */
 static void start_fails(struct lazy *l)
 {
-	static const char *const faults[] = { "restart.lazy",	     "restart.lazy=kill",    "restart.threads", "restart.threads=kill",
-					      "restart.reconnect", "restart.reconnect=kill", "restart.commit",  "restart.commit=kill" };
+	static const char *const faults[] = { "restart.lazy",         "restart.lazy=kill",  "restart.threads",
+		                              "restart.threads=kill", "restart.reconnect",  "restart.reconnect=kill",
+		                              "restart.commit",       "restart.commit=kill" };
 	const char *const options[] = { NULL, geteuid() ? NULL : "--host-pids" };
 
 	for (size_t i = 0; i < sizeof(faults) / sizeof(*faults) * 2; i++) {
 		const char *fault = faults[i / 2];
 		uint64_t turns = l->d.turns;
 		setenv("STASIS_FAULT", fault, 1);
-		int status = driver_stasis(&l->d, (const char *[]){ "restart", l->image, "--detach", "--lazy=on", options[i % 2], NULL });
+		int status = driver_stasis(
+		        &l->d, (const char *[]){ "restart", l->image, "--detach", "--lazy=on", options[i % 2], NULL });
 		unsetenv("STASIS_FAULT");
 		if (WIFEXITED(status) && !WEXITSTATUS(status))
 			driver_fail(&l->d, "%s: the restart succeeds", fault);
@@ -338,9 +344,14 @@ static const struct {
 	const char *name;
 	void (*run)(struct lazy *l);
 } cases[] = {
-	{ "server-killed", server_killed }, { "spare-killed", spare_killed }, { "both-killed", both_killed },
-	{ "three-killed", three_killed },   { "both-killed-host-pids", both_killed_host_pids },
-	{ "damaged", damaged },		    { "checkpoint-meanwhile", checkpoint_meanwhile }, { "forbidden", forbidden },
+	{ "server-killed", server_killed },
+	{ "spare-killed", spare_killed },
+	{ "both-killed", both_killed },
+	{ "three-killed", three_killed },
+	{ "both-killed-host-pids", both_killed_host_pids },
+	{ "damaged", damaged },
+	{ "checkpoint-meanwhile", checkpoint_meanwhile },
+	{ "forbidden", forbidden },
 	{ "start-fails", start_fails },
 };
 

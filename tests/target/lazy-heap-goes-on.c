@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* The C library's allocator at work on memory that is restarted lazily: small and large blocks come, grow, shrink and go, on the
- * heap and in mappings of their own, the heap's top is given back to the kernel; all blocks keep what was written to them, and
- * calloc() gives zeros. */
+/* The C library's allocator at work on memory that is restarted lazily: small and large blocks come, grow, shrink and go, on
+ * the heap and in mappings of their own, the heap's top is given back to the kernel; all blocks keep what was written to them,
+ * and calloc() gives zeros. */
 #include <malloc.h>
 #include <stdlib.h>
 #include <string.h>

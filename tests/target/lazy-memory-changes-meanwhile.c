@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* Memory that is restarted lazily is read, written, thrown away (as a balloon or an allocator does it), moved, unmapped and protected
- * while it is still being loaded; every page always reads as what the program put there last, or as zero. At the end children are
- * forked that see the same. What each page should hold lives in a small mapping of its own. */
+/* Memory that is restarted lazily is read, written, thrown away (as a balloon or an allocator does it), moved, unmapped and
+ * protected while it is still being loaded; every page always reads as what the program put there last, or as zero. At the end
+ * children are forked that see the same. What each page should hold lives in a small mapping of its own. */
 #include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -20,7 +20,7 @@
 
 static struct block {
 	char *at;
-	bool pieces; /* more than one mapping, which cannot be moved at once (see map_over) */
+	bool pieces;                /* more than one mapping, which cannot be moved at once (see map_over) */
 	uint64_t seed[BLOCK_PAGES]; /* 0: zeros */
 } blocks[BLOCKS];
 static uint64_t rng, next_seed = 1;
@@ -115,8 +115,8 @@ static void move_part_and_back(struct block *b)
 	check_page(b, first + draw(n));
 }
 
-/* New memory in the place of old: it begins as zeros. It does not become one with memory that is watched, and mremap() moves one mapping
- * at a time. */
+/* New memory in the place of old: it begins as zeros. It does not become one with memory that is watched, and mremap() moves
+ * one mapping at a time. */
 static void map_over(struct block *b)
 {
 	int n = 1 + draw(32), first = draw(BLOCK_PAGES - n);
@@ -126,7 +126,8 @@ static void map_over(struct block *b)
 		return;
 	if (draw(2))
 		target_check(!munmap(at, (size_t)n * PAGE), "%m");
-	target_check(mmap(at, (size_t)n * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == at, "%m");
+	target_check(mmap(at, (size_t)n * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == at,
+	             "%m");
 	b->pieces = true;
 	memset(&b->seed[first], 0, n * sizeof(b->seed[0]));
 	check_page(b, first + draw(n));
@@ -156,8 +157,8 @@ static void through_a_pipe(struct block *b)
 	check_page(b, j);
 }
 
-static void (*const doings[])(struct block *b) = { some_reads, some_writes, throw_away, free_and_write, move, move_part_and_back,
-						   map_over,   protect,	    through_a_pipe };
+static void (*const doings[])(struct block *b) = { some_reads,         some_writes, throw_away, free_and_write, move,
+	                                           move_part_and_back, map_over,    protect,    through_a_pipe };
 
 static void check_all(void)
 {
@@ -184,7 +185,8 @@ static void check_in_children(void)
 	}
 	for (int n = 0; n < 3; n++) {
 		int status;
-		target_check(waitpid(pids[n], &status, 0) == pids[n] && WIFEXITED(status) && WEXITSTATUS(status) == 42, "child %d: %x", n, status);
+		target_check(waitpid(pids[n], &status, 0) == pids[n] && WIFEXITED(status) && WEXITSTATUS(status) == 42,
+		             "child %d: %x", n, status);
 	}
 }
 

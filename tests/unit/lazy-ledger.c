@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* What a lazy restart owes: pages follow their memory wherever it is moved, are owed no more once they are loaded, thrown away or
- * unmapped, and an event that is taken into account twice (by a server and by its successor) counts once. */
+/* What a lazy restart owes: pages follow their memory wherever it is moved, are owed no more once they are loaded, thrown away
+ * or unmapped, and an event that is taken into account twice (by a server and by its successor) counts once. */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -150,7 +150,8 @@ static void an_event_counts_once(void **state)
 
 	(void)state;
 	assert_int_equal(event(l, 0, UFFD_EVENT_REMAP, A, A + 2 * SIZE, SIZE), 0);
-	/* A successor finds it in `msg`, and something else has come to the old place in the meantime? Not before the next event. */
+	/* A successor finds it in `msg`, and something else has come to the old place in the meantime? Not before the next
+	 * event. */
 	assert_int_equal(ledger_apply(l, 0), 0);
 	assert_int_equal(owed(l, 0, A + 2 * SIZE + P), A + P);
 	assert_int_equal(event(l, 0, UFFD_EVENT_REMAP, A + 2 * SIZE, A, SIZE), 0);
