@@ -55,6 +55,14 @@ int lazy_plan(struct restore *r, struct findings *findings)
 
 /* ---- which ---- */
 
+/* Memory that its owner uses guard regions in: no event tells that one is made, and a page put there would take it away (seen
+ * on Linux 6.18). One that is first made while memory is being loaded is beyond us. */
+static bool has_guards(const struct restore *r, const struct rec_vma *v)
+{
+	for_each_of(r, guards, g, v->process) if (g->start < v->end && g->end > v->start) return true;
+	return false;
+}
+
 static bool may_be_lazy(const struct rec_vma *v, bool forks)
 {
 	const uint64_t never = PROC_VMA_GD | PROC_VMA_LO | PROC_VMA_LF | PROC_VMA_DP | PROC_VMA_WF | PROC_VMA_HT | PROC_VMA_SS;
@@ -111,7 +119,7 @@ static int choose(struct restore *r, struct newborn *nb, const struct img_extent
 	min = min < REGION_MIN || r->opt->lazy_on_touch ? REGION_MIN : min < REGION_MAX_MIN ? min : REGION_MAX_MIN;
 	for (size_t i = 0; i < r->vmas.n && n_regions < LEDGER_REGIONS; i++) {
 		const struct rec_vma *v = &r->vmas.items[i];
-		if (bytes[i] < min || v->process != nb->rec->index || !may_be_lazy(v, forks))
+		if (bytes[i] < min || v->process != nb->rec->index || !may_be_lazy(v, forks) || has_guards(r, v))
 			continue;
 		c->chosen[i] = true;
 		regions[n_regions++] = (struct ledger_region){ .start = v->start, .end = v->end };
