@@ -26,7 +26,9 @@ static void ioapic_write(uint32_t index, uint32_t value)
 	write32(IOAPIC + 0x10, value);
 }
 
-/* Masked, so the rest has no effect. Entry 2 is the timer's in the mode with interrupts. */
+/* Masked, so the rest has no effect; but KVM takes the end of any interrupt with the vector of an entry for the end of that line's, masked or
+ * not, and pulls down a level that an irqfd holds (kvm_ioapic_update_eoi() in arch/x86/kvm/ioapic.c): that line has a vector which nobody
+ * uses. Entry 2 is the timer's in the mode with interrupts. */
 static void set_entry(struct cpu *cpu, unsigned i)
 {
 	uint64_t w = abi_word(cpu->word, 500 + i);
@@ -34,6 +36,8 @@ static void set_entry(struct cpu *cpu, unsigned i)
 	if (machine.irq && i == 2)
 		return;
 	entries[i] = (w & 0xff00000000000000u) | 0x10000 | (w & 0xafff & ~0x1000ull);
+	if (i == ABI_IRQ_LEVEL)
+		entries[i] = (entries[i] & ~0xffull) | 0xfd;
 	ioapic_write(0x10 + 2 * i, (uint32_t)entries[i]);
 	ioapic_write(0x11 + 2 * i, (uint32_t)(entries[i] >> 32));
 }
