@@ -204,7 +204,7 @@ int stasis_restart(struct stasis_job *job, const struct stasis_restart_options *
 	int err = report_fault(r.rep, "restart.open");
 
 	if (!err)
-		err = img_reader_open(r.rep, options->image, &r.reader);
+		err = img_reader_open_with(r.rep, options->image, &(struct img_open_options){ .parent_dir = options->parent_dir }, &r.reader);
 	if (!err && !(err = restore_load(&r)) && !(err = report_fault(r.rep, "restart.plan")) && !(err = restore_plan(&r, findings)) &&
 	    !options->plan_only && !(err = findings_refuse(findings, r.rep, -EOPNOTSUPP))) {
 		if (!(err = fd_plan_prepare(r.files)) && !(err = report_fault(r.rep, "restart.prepare")))

@@ -42,6 +42,9 @@ struct stasis_checkpoint_options {
 	/* Of a target that goes on: a copy-on-write picture is written while it runs, or it stands still until the image is written. Auto: the
 	 * first, and where there is no room for that the second, with a warning. */
 	enum stasis_snapshot { STASIS_SNAPSHOT_AUTO, STASIS_SNAPSHOT_FORK, STASIS_SNAPSHOT_STOP } snapshot;
+	/* An image that holds only what differs from this one, which it will need at a restart; NULL = a whole image. Where parents of it are
+	 * looked for first; NULL = where the images say. */
+	const char *parent, *parent_dir;
 	unsigned freeze_timeout_ms; /* for threads to stop, and for hardware to come to rest; 0 = default (10 s) */
 };
 
@@ -63,6 +66,7 @@ int stasis_checkpoint(struct stasis_job *job, pid_t pid, const struct stasis_che
 
 struct stasis_restart_options {
 	const char *image;
+	const char *parent_dir; /* where parents of an incremental image are looked for first; may be NULL */
 	struct resource_map *map; /* borrowed; may be NULL */
 	bool host_pids;
 	bool plan_only;           /* stop after `plan`; findings tell, and of the result only `name` is set */

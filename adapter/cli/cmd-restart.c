@@ -345,6 +345,7 @@ static int restart_main(const struct cli_command *cmd, int argc, const char **ar
 		  "keep: use them as they are", "HOW" },
 		{ "clock", '\0', POPT_ARG_STRING, &a.clock, 0,
 		  "continue: the target's clocks, and a guest's, go on from the checkpoint; realtime: they jump by the time since", "HOW" },
+		{ "parent-dir", '\0', POPT_ARG_STRING, &options.parent_dir, 0, "look here first for parents of an incremental image", "DIR" },
 		{ "host-pids", '\0', POPT_ARG_NONE, &a.host_pids, 0,
 		  "no pid namespace of its own; the old pids must be free", NULL },
 		{ "stopped", '\0', POPT_ARG_NONE, &a.stopped, 0, "leave the target stopped, for a debugger", NULL },
@@ -371,6 +372,7 @@ static int restart_main(const struct cli_command *cmd, int argc, const char **ar
 	free(a.pidfile);
 	free(a.disk);
 	free(a.clock);
+	free((char *)(uintptr_t)options.parent_dir);
 	free(a.name);
 	return status;
 }
