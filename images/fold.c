@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* Copies a chain of images into one whole image: the records of the last image as they are, but for the one that names the parent, and
- * every page as the chain gives it, in the order of addresses. */
+/* Copies a chain of images into one whole image: the records of the last image as they are, but for the one that names the
+ * parent, and every page as the chain gives it, in the order of addresses. */
 #include "fold.h"
 
 #include <errno.h>
@@ -40,7 +40,8 @@ static int fold_pages(struct reporter *rep, const struct img_reader *r, struct i
 			continue;
 		}
 		if (!(err = img_reader_borrow(r, it->chunk, &chunk, &size)))
-			err = img_writer_pages(w, it->space, it->offset, chunk + (size_t)it->chunk_page * IMG_PAGE_SIZE, bytes, false);
+			err = img_writer_pages(w, it->space, it->offset, chunk + (size_t)it->chunk_page * IMG_PAGE_SIZE, bytes,
+			                       false);
 		report_progress(rep, "fold", done += bytes, total);
 	}
 	return err;
@@ -54,7 +55,8 @@ int img_fold(struct reporter *rep, const struct img_reader *reader, const char *
 	struct stat st;
 
 	if (!stat(path, &st) && img_reader_has_file(reader, st.st_dev, st.st_ino))
-		return report_fail(rep, -EEXIST, "image %s: it is part of the chain that is to be folded; choose another name", path);
+		return report_fail(rep, -EEXIST, "image %s: it is part of the chain that is to be folded; choose another name",
+		                   path);
 	o.parent = NULL;
 	int err = img_writer_create(rep, path, &o, &w);
 	if (!err)

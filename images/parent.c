@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* Opens an image with all its parents and lays their lists of pages over each other: afterwards every page is found in one step,
- * however long the chain is. What is not what it should be (missing, another image, a loop) is refused with one message. */
+/* Opens an image with all its parents and lays their lists of pages over each other: afterwards every page is found in one
+ * step, however long the chain is. What is not what it should be (missing, another image, a loop) is refused with one message.
+ */
 #include "parent.h"
 
 #include <errno.h>
@@ -82,7 +83,8 @@ static int parent_open(const struct img_reader *r, const struct img_open_options
 		return err;
 	if (memcmp(parent->foot.content_id, r->said.content_id.data, sizeof(parent->foot.content_id))) {
 		img_reader_destroy(parent);
-		return report_fail(r->rep, -ESTALE, "image %s: %s is not the parent that it was made from (another content id); " PARENT_REMEDY,
+		return report_fail(r->rep, -ESTALE,
+		                   "image %s: %s is not the parent that it was made from (another content id); " PARENT_REMEDY,
 		                   r->path, path);
 	}
 	*ret = parent;
@@ -99,7 +101,8 @@ struct parent_layers {
 static int parent_push(struct img_reader *r, struct parent_layers *to, const struct img_extent *it)
 {
 	if (to->n == IMG_MAX_EXTENTS)
-		return report_fail(r->rep, -EFBIG, "image %s: its chain has more runs of pages than can be held; fold it", r->path);
+		return report_fail(r->rep, -EFBIG, "image %s: its chain has more runs of pages than can be held; fold it",
+		                   r->path);
 	if (to->n == to->room) {
 		size_t room = to->room ? to->room * 2 : 256;
 		struct img_extent *more = reallocarray(to->items, room, sizeof(*more));
@@ -117,8 +120,8 @@ static uint64_t parent_end(const struct img_extent *it)
 	return it->offset + (uint64_t)it->n_pages * IMG_PAGE_SIZE;
 }
 
-/* The parts of the parent's extents that lie in `it`; `*at` moves on, as both lists are sorted. A page that the parent has not is a hole
- * here as well. */
+/* The parts of the parent's extents that lie in `it`; `*at` moves on, as both lists are sorted. A page that the parent has not
+ * is a hole here as well. */
 static int parent_take(struct img_reader *r, const struct img_extent *it, size_t *at, struct parent_layers *to)
 {
 	const struct img_reader *p = r->parent;
@@ -185,15 +188,18 @@ static int parent_read(struct img_reader *r)
 	if (err)
 		return err;
 	if (n != (size_t)r->incremental || (n && said->content_id.size != sizeof(r->foot.content_id)))
-		err = report_fail(r->rep, -EBADMSG, "image %s: it does not say clearly what its parent is; the file is damaged - copy it again "
-		                  "or use another checkpoint", r->path);
+		err = report_fail(r->rep, -EBADMSG,
+		                  "image %s: it does not say clearly what its parent is; the file is damaged - copy it again "
+		                  "or use another checkpoint",
+		                  r->path);
 	else if (n)
 		r->said = said[0], said[0] = (struct img_parent){ 0 };
 	img_schema_free_array(&img_parent_schema, said, n);
 	return err;
 }
 
-int img_reader_open_with(struct reporter *rep, const char *path, const struct img_open_options *options, struct img_reader **ret)
+int img_reader_open_with(struct reporter *rep, const char *path, const struct img_open_options *options,
+                         struct img_reader **ret)
 {
 	struct img_reader *chain[IMG_MAX_CHAIN + 1], *r = NULL;
 	unsigned n = 0;
@@ -206,8 +212,10 @@ int img_reader_open_with(struct reporter *rep, const char *path, const struct im
 		if (err || !r->incremental || options->alone)
 			break;
 		if (n > IMG_MAX_CHAIN)
-			err = report_fail(rep, -ELOOP, "image %s: more than %d parents, or a loop; fold one of them, or use another checkpoint", path,
-			                  IMG_MAX_CHAIN);
+			err = report_fail(
+			        rep, -ELOOP,
+			        "image %s: more than %d parents, or a loop; fold one of them, or use another checkpoint", path,
+			        IMG_MAX_CHAIN);
 		else
 			err = parent_open(r, options, &r);
 	}

@@ -12,8 +12,8 @@ struct img_parent {
 };
 extern const struct img_schema img_parent_schema;
 
-/* The way from the directory `dir` to the file `path`; both must exist. Absolute when there is no other. `*ret` is allocated. Returns
- * 0 or a negative errno. */
+/* The way from the directory `dir` to the file `path`; both must exist. Absolute when there is no other. `*ret` is allocated.
+ * Returns 0 or a negative errno. */
 int img_parent_path(const char *dir, const char *path, char **ret);
 
 #endif

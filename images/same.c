@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* Compares pages with those of the parent image. All bytes count and no hash does, so that "the same" is never wrong; the parent's
- * chunks are unpacked one after the other as pages come in order, and kept by the reader as long as they are of use. */
+/* Compares pages with those of the parent image. All bytes count and no hash does, so that "the same" is never wrong; the
+ * parent's chunks are unpacked one after the other as pages come in order, and kept by the reader as long as they are of use.
+ */
 #include "same.h"
 
 #include <errno.h>

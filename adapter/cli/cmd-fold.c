@@ -21,7 +21,8 @@ static int fold_chain(struct session *s, struct fold_args *a, const char *path)
 	struct img_reader *reader = NULL;
 	int err = session_start_job(s);
 
-	if (!err && a->compress && (err = img_parse_codec(s->rep, a->compress, &a->options.codec, &a->options.level)) == -EINVAL)
+	if (!err && a->compress &&
+	    (err = img_parse_codec(s->rep, a->compress, &a->options.codec, &a->options.level)) == -EINVAL)
 		return CLI_USAGE;
 	a->options.overwrite = a->force;
 	if (!err)
@@ -50,7 +51,8 @@ static int fold_main(const struct cli_command *cmd, int argc, const char **argv)
 	struct poptOption table[] = {
 		{ "output", 'o', POPT_ARG_STRING, &a.image, 0, "the image file to be made", "IMAGE" },
 		{ "force", 'f', POPT_ARG_NONE, &a.force, 0, "replace an image of that name", NULL },
-		{ "compress", '\0', POPT_ARG_STRING, &a.compress, 0, "none, zlib or zstd, with a level: zstd:3 (default zstd:1)", "CODEC[:LEVEL]" },
+		{ "compress", '\0', POPT_ARG_STRING, &a.compress, 0,
+		  "none, zlib or zstd, with a level: zstd:3 (default zstd:1)", "CODEC[:LEVEL]" },
 		{ "parent-dir", '\0', POPT_ARG_STRING, &a.parent_dir, 0, "look here first for parents", "DIR" },
 		ARGS_TALK(&a.common),
 		ARGS_HELP(&a.common),
@@ -83,6 +85,6 @@ const struct cli_command cmd_fold = {
 	.summary = "make a whole image of an incremental one",
 	.usage = "IMAGE -o IMAGE [OPTION...]",
 	.description = "Writes what IMAGE and its parents hold together into one image that needs no other.\n"
-		       "The images that it is made of stay as they are.\n",
+	               "The images that it is made of stay as they are.\n",
 	.main = fold_main,
 };

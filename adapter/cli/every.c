@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /* Makes checkpoints of a running program at fixed times.
  *
- * Theory of operation. `stasis run` becomes the program, so somebody else has to make the checkpoints: a process that is no child of the
- * program, which would otherwise have one that it does not know. It ends with the program. The first image of a chain is whole, those
- * after it hold what differs from the one before; after `keep` of them a new chain begins. An image is only taken away when all that
- * were made from it are, so that there are at most 2 * keep - 1. A checkpoint that fails is said; the next one begins a new chain, as the
- * parent may have been the reason. Tests: cli-every, run-every. */
+ * Theory of operation. `stasis run` becomes the program, so somebody else has to make the checkpoints: a process that is no
+ * child of the program, which would otherwise have one that it does not know. It ends with the program. The first image of a
+ * chain is whole, those after it hold what differs from the one before; after `keep` of them a new chain begins. An image is
+ * only taken away when all that were made from it are, so that there are at most 2 * keep - 1. A checkpoint that fails is said;
+ * the next one begins a new chain, as the parent may have been the reason. Tests: cli-every, run-every. */
 #include "every.h"
 
 #include <dirent.h>
@@ -60,7 +60,7 @@ struct keeper {
 	bool broken;   /* the last one failed */
 	VEC(unsigned) numbers;
 	VEC(unsigned) chain; /* see every_expired */
-	unsigned gone; /* of these, from the first, are no more */
+	unsigned gone;       /* of these, from the first, are no more */
 };
 
 static char *image_path(const struct keeper *k, unsigned number)
@@ -81,7 +81,8 @@ static unsigned first_number(const char *prefix)
 	size_t n = strlen(name);
 
 	while (dir && (entry = readdir(dir)))
-		if (!strncmp(entry->d_name, name, n) && sscanf(entry->d_name + n, ".%6u.stasis", &number) == 1 && number > highest)
+		if (!strncmp(entry->d_name, name, n) && sscanf(entry->d_name + n, ".%6u.stasis", &number) == 1 &&
+		    number > highest)
 			highest = number;
 	return highest + 1;
 }
@@ -135,7 +136,8 @@ static void keeper_round(struct keeper *k)
 	k->broken = err;
 	if (err && !cancel_signal() && !kill(k->pid, 0)) {
 		session_explain(&s, err, "cancelled");
-		report_warn(s.rep, "the periodic checkpoint of pid %d failed; the next one is tried in %u s", k->pid, k->every->seconds);
+		report_warn(s.rep, "the periodic checkpoint of pid %d failed; the next one is tried in %u s", k->pid,
+		            k->every->seconds);
 	}
 	session_finish(&s);
 }
@@ -167,7 +169,8 @@ static int keeper_main(struct keeper *k, int pidfd)
 	return 0;
 }
 
-/* PREFIX as it will be used, absolute: the program may change its directory, we do not, but messages should say where things are. */
+/* PREFIX as it will be used, absolute: the program may change its directory, we do not, but messages should say where things
+ * are. */
 static char *make_prefix(const struct every *every)
 {
 	const char *prefix = every->prefix ? every->prefix : every->name;
@@ -194,8 +197,8 @@ int every_begin(const struct cli_command *cmd, struct reporter *rep, const struc
 	AUTO_FREE char *dir = slash ? strndup(k.prefix, (size_t)(slash - k.prefix) + 1) : strdup(".");
 	if (!dir || access(dir, W_OK | X_OK)) {
 		free(k.prefix);
-		return report_fail(rep, -errno, "--every: images cannot be written in directory %s: %s; name another with -o", dir ? dir : "?",
-		                   strerror(errno));
+		return report_fail(rep, -errno, "--every: images cannot be written in directory %s: %s; name another with -o",
+		                   dir ? dir : "?", strerror(errno));
 	}
 	k.next = first_number(k.prefix);
 	fflush(NULL);

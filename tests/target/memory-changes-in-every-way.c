@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* Memory is written to, given back, unmapped and mapped anew, moved to another address and protected, at random, page by page, and each
- * page always holds what a table says: the traps of incremental checkpoints, in which a page must not be taken for what it was. */
+/* Memory is written to, given back, unmapped and mapped anew, moved to another address and protected, at random, page by page,
+ * and each page always holds what a table says: the traps of incremental checkpoints, in which a page must not be taken for
+ * what it was. */
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
@@ -66,7 +67,9 @@ static void check_all(void)
 
 static void fresh(unsigned at, unsigned n)
 {
-	target_check(mmap(arena + at * PAGE, n * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) != MAP_FAILED, "%m");
+	target_check(mmap(arena + at * PAGE, n * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1,
+	                  0) != MAP_FAILED,
+	             "%m");
 	memset(version + at, 0, n * sizeof(*version));
 }
 
@@ -94,7 +97,9 @@ static void step(void)
 		for (unsigned k = 0; k < n; k++)
 			show(at + k), hidden[to + k] = false;
 		for (unsigned k = 0; k < n; k++) /* one by one: there may be several mappings */
-			target_check(mremap(arena + (at + k) * PAGE, PAGE, PAGE, MREMAP_MAYMOVE | MREMAP_FIXED, arena + (to + k) * PAGE) != MAP_FAILED, "%m");
+			target_check(mremap(arena + (at + k) * PAGE, PAGE, PAGE, MREMAP_MAYMOVE | MREMAP_FIXED,
+			                    arena + (to + k) * PAGE) != MAP_FAILED,
+			             "%m");
 		memmove(version + to, version + at, n * sizeof(*version));
 		fresh(at, n);
 		break;

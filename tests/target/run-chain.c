@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* Takes a target program through a chain of incremental checkpoints: restarts the last and one in the middle, goes on with the chain
- * after a restart, folds it, takes the parents away and restarts what was folded. */
+/* Takes a target program through a chain of incremental checkpoints: restarts the last and one in the middle, goes on with the
+ * chain after a restart, folds it, takes the parents away and restarts what was folded. */
 #include "driver.h"
 
 #include <stdio.h>
@@ -86,7 +86,8 @@ static void run(struct driver *d)
 	printf("whole: %ld bytes, incremental: %ld on average\n", size_of(d, 0), sum / (LINKS - 1));
 	/* In a small image the records, which are whole in each, count for more than the pages. */
 	if (size_of(d, 0) > 4 << 20 && sum / (LINKS - 1) > size_of(d, 0) / 3)
-		driver_fail(d, "incremental images have %ld bytes on average, the whole one %ld", sum / (LINKS - 1), size_of(d, 0));
+		driver_fail(d, "incremental images have %ld bytes on average, the whole one %ld", sum / (LINKS - 1),
+		            size_of(d, 0));
 	must(d, (const char *[]){ "verify", link_path(d, LINKS - 1), NULL });
 	restart(d, link_path(d, LINKS - 1));
 	driver_turns(d, 40);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* Incremental images: what a chain of them holds is, page by page, what a model in memory says, however pages changed, became zero,
- * went away or came back; and a chain that is not whole is refused with a reason. */
+/* Incremental images: what a chain of them holds is, page by page, what a model in memory says, however pages changed, became
+ * zero, went away or came back; and a chain that is not whole is refused with a reason. */
 #include "images-fixture.h"
 
 #include <errno.h>
@@ -9,7 +9,6 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
 
 #include "fold.h"
 
@@ -49,8 +48,8 @@ static void change(struct model *m, unsigned n)
 	}
 }
 
-static int write_link(struct fixture *f, const struct model *m, const char *path, const struct img_reader *parent, enum img_codec codec,
-                      struct img_writer_stats *stats)
+static int write_link(struct fixture *f, const struct model *m, const char *path, const struct img_reader *parent,
+                      enum img_codec codec, struct img_writer_stats *stats)
 {
 	struct img_writer_options o = { .codec = codec, .parent = parent };
 	struct sample record = { .u32 = 7, .text = (char *)path };
