@@ -76,6 +76,7 @@ struct checkpoint {
 	bool is_found;      /* `found` is to be finished */
 	uint64_t root;      /* of the recorder, while the gate is closed */
 	struct rec_host host;
+	struct img_reader *parent; /* of an incremental image; the writer compares with it */
 	struct img_writer *writer;
 	pid_t child; /* the snapshot; 0 = read from the stopped target */
 	bool look_anew;     /* at all mappings while the target is stopped */
@@ -90,7 +91,7 @@ static int survey(struct stasis_job *job, pid_t pid, int pidfd, const struct sta
 {
 	struct fd_process proc = { .pid = pid, .pidfd = pidfd };
 	struct fd_capture_options fo = { .frozen = frozen != NULL, .disk = opt ? opt->disk : STASIS_DISK_AUTO, .first_space = COLLECT_FILE_SPACE,
-					 .image_path = opt ? opt->image : NULL, .claims = job->claims, .n_claims = job->n_claims,
+					 .image_path = opt ? opt->image : NULL, .compared = opt && opt->parent, .claims = job->claims, .n_claims = job->n_claims,
 					 .plugins = job->plugins, .n_plugins = job->n_plugins };
 	int err = fd_capture_create(&job->rep, &fo, &f->files);
 
@@ -137,6 +138,7 @@ int stasis_check(struct stasis_job *job, pid_t pid, const struct stasis_checkpoi
 static int phase_check(struct checkpoint *cp)
 {
 	struct img_writer_options wo = { .codec = cp->opt->codec, .level = cp->opt->level, .overwrite = cp->opt->overwrite };
+	struct img_open_options po = { .parent_dir = cp->opt->parent_dir };
 	int err = collect_obstacles(cp->rep, cp->pid, &cp->findings);
 
 	if (err || (err = lazy_finish(cp->rep, cp->pid)))
@@ -149,6 +151,9 @@ static int phase_check(struct checkpoint *cp)
 	if ((err = findings_refuse(&cp->findings, cp->rep, -EOPNOTSUPP)))
 		return err;
 	findings_finish(&cp->findings);
+	if (cp->opt->parent && (err = img_reader_open_with(cp->rep, cp->opt->parent, &po, &cp->parent)))
+		return err;
+	wo.parent = cp->parent;
 	return img_writer_create(cp->rep, cp->opt->image, &wo, &cp->writer);
 }
 
@@ -376,6 +381,7 @@ static const struct {
 static void unwind(struct checkpoint *cp)
 {
 	img_writer_destroy(cp->writer);
+	img_reader_destroy(cp->parent);
 	if (cp->is_frozen) {
 		undo_run(cp->journal, cp->rep, &cp->frozen, false);
 		freeze_thaw(&cp->frozen);

@@ -4,6 +4,7 @@
 
 #include "stasis.h"
 #include "fd/fd.h"
+#include "parent.h"
 #include "plugin/session.h"
 
 static const struct img_field host_fields[] = {
@@ -165,6 +166,7 @@ size_t stasis_schemas(const struct stasis_plugin *const *plugins, size_t n_plugi
 {
 	static const struct img_schema *const own[] = {
 		&rec_host_schema, &rec_process_schema, &rec_thread_schema, &rec_seccomp_schema, &rec_timer_schema, &rec_vma_schema, &rec_guard_schema,
+		&img_parent_schema,
 	};
 	size_t n_fd, n = 0;
 	const struct img_schema *const *fd = fd_schemas(&n_fd);

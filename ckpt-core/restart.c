@@ -202,16 +202,17 @@ static int restart_run(struct restore *r, struct stasis_restarted *ret)
 	return err;
 }
 
-int stasis_page_store_create(struct stasis_job *job, const char *image, struct stasis_page_store **ret)
+int stasis_page_store_create(struct stasis_job *job, const struct stasis_restart_options *options, struct stasis_page_store **ret)
 {
+	const struct img_open_options how = { .parent_dir = options->parent_dir };
 	struct img_reader *reader;
-	int err = img_reader_open(&job->rep, image, &reader);
+	int err = img_reader_open_with(&job->rep, options->image, &how, &reader);
 
 	if (err)
 		return err;
 	err = store_create(reader, ret);
 	img_reader_destroy(reader);
-	return err ? report_fail(&job->rep, err, "image %s: no memory for its pages: %s", image, strerror(-err)) : 0;
+	return err ? report_fail(&job->rep, err, "image %s: no memory for its pages: %s", options->image, strerror(-err)) : 0;
 }
 
 void stasis_page_store_destroy(struct stasis_page_store *store)
@@ -239,7 +240,7 @@ int stasis_restart(struct stasis_job *job, const struct stasis_restart_options *
 	int err = report_fault(r.rep, "restart.open");
 
 	if (!err)
-		err = img_reader_open(r.rep, options->image, &r.reader);
+		err = img_reader_open_with(r.rep, options->image, &(struct img_open_options){ .parent_dir = options->parent_dir }, &r.reader);
 	if (!err && !(err = restore_load(&r)) && !(err = report_fault(r.rep, "restart.plan")) && !(err = restore_plan(&r, findings)) &&
 	    !options->plan_only && !(err = findings_refuse(findings, r.rep, -EOPNOTSUPP))) {
 		if (!(err = fd_plan_prepare(r.files)) && !(err = report_fault(r.rep, "restart.prepare")))

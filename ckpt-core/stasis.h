@@ -42,6 +42,9 @@ struct stasis_checkpoint_options {
 	/* Of a target that goes on: a copy-on-write picture is written while it runs, or it stands still until the image is written. Auto: the
 	 * first, and where there is no room for that the second, with a warning. */
 	enum stasis_snapshot { STASIS_SNAPSHOT_AUTO, STASIS_SNAPSHOT_FORK, STASIS_SNAPSHOT_STOP } snapshot;
+	/* An image that holds only what differs from this one, which it will need at a restart; NULL = a whole image. Where parents of it are
+	 * looked for first; NULL = where the images say. */
+	const char *parent, *parent_dir;
 	unsigned freeze_timeout_ms; /* for threads to stop, and for hardware to come to rest; 0 = default (10 s) */
 };
 
@@ -65,11 +68,13 @@ int stasis_checkpoint(struct stasis_job *job, pid_t pid, const struct stasis_che
  * and unpacked once for all of them. Shared memory, to be made before the processes that restart it are forked. Returns 0 or a
  * negative errno, worded. */
 struct stasis_page_store;
-int stasis_page_store_create(struct stasis_job *job, const char *image, struct stasis_page_store **ret);
+struct stasis_restart_options;
+int stasis_page_store_create(struct stasis_job *job, const struct stasis_restart_options *options, struct stasis_page_store **ret);
 void stasis_page_store_destroy(struct stasis_page_store *store);
 
 struct stasis_restart_options {
 	const char *image;
+	const char *parent_dir; /* where parents of an incremental image are looked for first; may be NULL */
 	struct resource_map *map; /* borrowed; may be NULL */
 	bool host_pids;
 	bool plan_only;           /* stop after `plan`; findings tell, and of the result only `name` is set */

@@ -26,6 +26,9 @@ void img_reader_free_scratch(struct img_reader *r)
 		r->scratch = it->next;
 		chunk_scratch_destroy(it);
 	}
+	for (size_t i = 0; i < r->n_cached; i++)
+		free(r->cached[i].data);
+	free(r->cached);
 }
 
 /* Takes a scratch from the reader's list or makes one. The list is not part of what the reader is, hence not const. */
@@ -87,12 +90,12 @@ static int chunk_read_stored(const struct img_reader *r, size_t chunk, void *sto
 	return 0;
 }
 
-int img_reader_chunk(const struct img_reader *r, size_t chunk, void *buf, size_t *ret_size)
+static int chunk_load(const struct img_reader *r, size_t chunk, void *buf, size_t *ret_size)
 {
 	int err;
 
-	if (chunk >= r->n_chunks)
-		return chunk_fail(r, chunk, -EINVAL, "there is no such chunk");
+	if (chunk >= r->n_own)
+		return chunk_load(r->parent, chunk - r->n_own, buf, ret_size);
 	const struct img_chunk *it = &r->chunks[chunk];
 	if (it->codec == IMG_CODEC_NONE) {
 		err = chunk_read_stored(r, chunk, buf);
@@ -111,6 +114,87 @@ int img_reader_chunk(const struct img_reader *r, size_t chunk, void *buf, size_t
 	}
 	if (!err)
 		*ret_size = it->raw_bytes;
+	return err;
+}
+
+/* The slot that holds the chunk, or else the one that was not used for longest. With the lock held. */
+static struct img_cached *chunk_slot(struct img_reader *r, size_t chunk)
+{
+	struct img_cached *oldest = NULL;
+
+	if (!r->cached && (r->cached = calloc(r->depth + 3, sizeof(*r->cached))))
+		r->n_cached = r->depth + 3;
+	for (size_t i = 0; i < r->n_cached; i++) {
+		struct img_cached *it = &r->cached[i];
+		if (it->size && it->chunk == chunk)
+			return it;
+		if (!oldest || it->used < oldest->used)
+			oldest = it;
+	}
+	return oldest;
+}
+
+int img_reader_borrow(const struct img_reader *reader, size_t chunk, const uint8_t **ret, size_t *ret_size)
+{
+	struct img_reader *r = (struct img_reader *)(uintptr_t)reader;
+	struct img_cached *it = chunk_slot(r, chunk);
+	int err = 0;
+
+	if (!it || (!it->data && !(it->data = malloc(IMG_CHUNK_BYTES))))
+		return chunk_fail(r, chunk, -ENOMEM, "no buffer");
+	if (!it->size || it->chunk != chunk) {
+		it->size = 0;
+		if ((err = chunk_load(r, chunk, it->data, &it->size)))
+			return err;
+		it->chunk = chunk;
+	}
+	it->used = ++r->clock;
+	*ret = it->data;
+	*ret_size = it->size;
+	return 0;
+}
+
+/* Whoever restores a chain in the order of addresses goes to and fro between chunks of its files: they are kept for a while. */
+static bool chunk_from_cache(struct img_reader *r, size_t chunk, void *buf, size_t *ret_size)
+{
+	pthread_mutex_lock(&r->lock);
+	struct img_cached *it = chunk_slot(r, chunk);
+	bool hit = it && it->size && it->chunk == chunk;
+	if (hit) {
+		memcpy(buf, it->data, it->size);
+		*ret_size = it->size;
+		it->used = ++r->clock;
+	}
+	pthread_mutex_unlock(&r->lock);
+	return hit;
+}
+
+static void chunk_to_cache(struct img_reader *r, size_t chunk, const void *buf, size_t size)
+{
+	pthread_mutex_lock(&r->lock);
+	struct img_cached *it = chunk_slot(r, chunk);
+	if (it && (it->data || (it->data = malloc(IMG_CHUNK_BYTES)))) {
+		memcpy(it->data, buf, size);
+		it->chunk = chunk;
+		it->size = size;
+		it->used = ++r->clock;
+	}
+	pthread_mutex_unlock(&r->lock);
+}
+
+int img_reader_chunk(const struct img_reader *reader, size_t chunk, void *buf, size_t *ret_size)
+{
+	struct img_reader *r = (struct img_reader *)(uintptr_t)reader;
+
+	if (chunk >= r->n_chunks)
+		return chunk_fail(r, chunk, -EINVAL, "there is no such chunk");
+	if (!r->parent)
+		return chunk_load(r, chunk, buf, ret_size);
+	if (chunk_from_cache(r, chunk, buf, ret_size))
+		return 0;
+	int err = chunk_load(r, chunk, buf, ret_size);
+	if (!err)
+		chunk_to_cache(r, chunk, buf, *ret_size);
 	return err;
 }
 

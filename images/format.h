@@ -16,6 +16,9 @@
 #define IMG_MAGIC "\x89STASIS\n"
 #define IMG_FOOTER_MAGIC "STASEND\n"
 #define IMG_NO_CHUNK UINT32_MAX /* disk_extent.chunk of a run of zero pages */
+#define IMG_IN_PARENT (UINT32_MAX - 1) /* disk_extent.chunk of a run of pages that are as in the parent */
+#define IMG_FLAG_PARENT 1u /* of the header: this image is incremental, its first record names the parent */
+#define IMG_MAX_CHAIN 100  /* parents of one image, at most */
 #define IMG_CHUNK_BYTES (IMG_CHUNK_PAGES * IMG_PAGE_SIZE)
 
 /* More than any image needs; they keep a small or sparse hostile file from asking for all the memory there is. */

@@ -96,11 +96,12 @@ static int reader_read_header(struct img_reader *r)
 		                   "wrote it",
 		                   r->path, le16toh(head.version), IMG_VERSION);
 	if (le16toh(head.header_bytes) != sizeof(head) || le32toh(head.page_size) != IMG_PAGE_SIZE ||
-	    le32toh(head.chunk_pages) != IMG_CHUNK_PAGES || head.flags)
+	    le32toh(head.chunk_pages) != IMG_CHUNK_PAGES || le32toh(head.flags) & ~IMG_FLAG_PARENT)
 		return report_fail(r->rep, -EPROTONOSUPPORT,
 		                   "image %s: page size %u, %u pages a chunk, flags 0x%x: not supported by this "
 		                   "stasis; use the stasis that wrote it",
 		                   r->path, le32toh(head.page_size), le32toh(head.chunk_pages), le32toh(head.flags));
+	r->incremental = le32toh(head.flags) & IMG_FLAG_PARENT;
 	return 0;
 }
 
@@ -260,6 +261,8 @@ static bool reader_extent_fits(const struct img_reader *r, const struct disk_ext
 		return false;
 	if (it->chunk == IMG_NO_CHUNK)
 		return it->chunk_page == 0;
+	if (it->chunk == IMG_IN_PARENT)
+		return r->incremental && it->chunk_page == 0;
 	if (it->chunk >= r->n_chunks)
 		return false;
 	uint32_t chunk_pages = r->chunks[it->chunk].raw_bytes / IMG_PAGE_SIZE;
@@ -297,8 +300,9 @@ static int reader_add_extents(struct img_reader *r, const char *piece, size_t n,
 			                   le32toh(it.chunk_page) };
 		if (!reader_extent_fits(r, &it))
 			return reader_damaged(r, "an entry of the extent table is out of range or out of order");
-		r->extents[r->n_extents++] = (struct img_extent){ it.space, it.offset,    it.n_pages, it.chunk == IMG_NO_CHUNK,
-			                                          it.chunk, it.chunk_page };
+		r->extents[r->n_extents++] = (struct img_extent){ .space = it.space, .offset = it.offset, .n_pages = it.n_pages,
+			                                          .zero = it.chunk == IMG_NO_CHUNK, .parent = it.chunk == IMG_IN_PARENT,
+			                                          .chunk = it.chunk, .chunk_page = it.chunk_page };
 	}
 	return 0;
 }
@@ -355,7 +359,7 @@ static int reader_read_all(struct img_reader *r, XXH3_state_t *index, XXH3_state
 	return 0;
 }
 
-int img_reader_open(struct reporter *rep, const char *path, struct img_reader **ret)
+int img_reader_open_one(struct reporter *rep, const char *path, struct img_reader **ret)
 {
 	struct img_reader *r = calloc(1, sizeof(*r));
 
@@ -369,6 +373,7 @@ int img_reader_open(struct reporter *rep, const char *path, struct img_reader **
 	int err = r->path ? reader_read_all(r, index, content) : report_fail(rep, -ENOMEM, "image %s: out of memory", path);
 	XXH3_freeState(index);
 	XXH3_freeState(content);
+	r->n_own = r->n_chunks;
 	if (err) {
 		img_reader_destroy(r);
 		return err;
@@ -377,12 +382,19 @@ int img_reader_open(struct reporter *rep, const char *path, struct img_reader **
 	return 0;
 }
 
+int img_reader_open(struct reporter *rep, const char *path, struct img_reader **ret)
+{
+	return img_reader_open_with(rep, path, &(struct img_open_options){ 0 }, ret);
+}
+
 void img_reader_destroy(struct img_reader *r)
 {
 	if (!r)
 		return;
 	if (r->fd >= 0)
 		close(r->fd);
+	img_reader_destroy(r->parent);
+	img_schema_clear(&img_parent_schema, &r->said);
 	img_reader_free_scratch(r);
 	pthread_mutex_destroy(&r->lock);
 	free(r->path);
@@ -401,6 +413,13 @@ const char *img_reader_path(const struct img_reader *r)
 int img_reader_fd(const struct img_reader *r)
 {
 	return r->fd;
+}
+
+bool img_reader_has_fd(const struct img_reader *r, int fd)
+{
+	while (r && r->fd != fd)
+		r = r->parent;
+	return r;
 }
 
 uint64_t img_reader_file_bytes(const struct img_reader *r)

@@ -8,17 +8,33 @@
 #include <stdint.h>
 
 #include "base/report.h"
+#include "parent.h"
 #include "schema.h"
 #include "writer.h"
 
 struct img_reader;
 
+/* An incremental image is opened together with all its parents: extents, chunks and page data are then those of the whole chain,
+ * chunks of the image itself first, and nobody needs to know that there is a chain. */
 int img_reader_open(struct reporter *rep, const char *path, struct img_reader **ret);
+
+struct img_open_options {
+	const char *parent_dir; /* where parents are looked for first; NULL = only where the image says */
+	bool alone;             /* do not open parents: only records and the lists of pages are to be looked at */
+};
+int img_reader_open_with(struct reporter *rep, const char *path, const struct img_open_options *options, struct img_reader **ret);
 void img_reader_destroy(struct img_reader *r);
 
 const char *img_reader_path(const struct img_reader *r);
 int img_reader_fd(const struct img_reader *r); /* borrowed; read it with pread only */
+bool img_reader_has_fd(const struct img_reader *r, int fd); /* whether it is that of the image or of one of its parents */
 const uint8_t *img_reader_content_id(const struct img_reader *r); /* 16 bytes, from the checksums of all that is inside */
+
+/* What an incremental image says of its parent; NULL for an image that is whole. */
+const struct img_parent *img_reader_parent(const struct img_reader *r);
+/* How many parents were opened; whether `st_dev`, `st_ino` is the file of one of the chain, the image included. */
+unsigned img_reader_chain(const struct img_reader *r);
+bool img_reader_has_file(const struct img_reader *r, uint64_t st_dev, uint64_t st_ino);
 
 /* The i-th record (0-based) as it lies in the image; data is borrowed. Returns false past the end. */
 struct img_raw_record {
@@ -43,6 +59,7 @@ struct img_extent {
 	uint64_t offset; /* bytes */
 	uint32_t n_pages;
 	bool zero;           /* pages known to be zero; chunk is meaningless */
+	bool parent;         /* only in an image opened alone: as in the parent; chunk is meaningless */
 	uint32_t chunk;      /* index of the chunk that holds the data */
 	uint32_t chunk_page; /* first page within the chunk */
 };

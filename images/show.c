@@ -23,7 +23,7 @@ struct show_totals {
 /* One space's part of the extent table, which is sorted by space. */
 struct show_space {
 	uint32_t space;
-	uint64_t extents, data_pages, zero_pages;
+	uint64_t extents, data_pages, zero_pages, parent_pages;
 };
 
 static void show_count(const struct img_reader *r, struct show_totals *ret)
@@ -48,7 +48,7 @@ static bool show_next_space(const struct img_reader *r, size_t *at, struct show_
 	*ret = (struct show_space){ .space = it[*at].space };
 	for (; *at < n && it[*at].space == ret->space; ++*at) {
 		ret->extents++;
-		*(it[*at].zero ? &ret->zero_pages : &ret->data_pages) += it[*at].n_pages;
+		*(it[*at].zero ? &ret->zero_pages : it[*at].parent ? &ret->parent_pages : &ret->data_pages) += it[*at].n_pages;
 	}
 	return true;
 }
@@ -225,9 +225,19 @@ static void show_text_summary(const struct img_reader *r, FILE *out)
 		if (totals.chunks[i])
 			fprintf(out, ", %zu %s", totals.chunks[i], show_codecs[i]);
 	putc('\n', out);
-	while (show_next_space(r, &at, &space))
-		fprintf(out, "space %u: %" PRIu64 " pages, %" PRIu64 " zero pages, in %" PRIu64 " runs\n", space.space,
+	if (img_reader_parent(r)) {
+		fputs("parent:     ", out);
+		show_text_string(img_reader_parent(r)->path, out);
+		show_hex(img_reader_parent(r)->content_id.data, 16, id);
+		fprintf(out, ", content id %s\n", id);
+	}
+	while (show_next_space(r, &at, &space)) {
+		fprintf(out, "space %u: %" PRIu64 " pages, %" PRIu64 " zero pages, in %" PRIu64 " runs", space.space,
 		        space.data_pages, space.zero_pages, space.extents);
+		if (space.parent_pages)
+			fprintf(out, "; %" PRIu64 " as in the parent", space.parent_pages);
+		putc('\n', out);
+	}
 	fprintf(out, "records:    %zu\n\n", img_reader_record_count(r));
 }
 
@@ -359,8 +369,9 @@ static json_t *show_json_spaces(const struct img_reader *r)
 	size_t at = 0;
 
 	while (array && show_next_space(r, &at, &it))
-		json_array_append_new(array, json_pack("{s:I, s:I, s:I, s:I}", "space", (json_int_t)it.space, "data_pages",
+		json_array_append_new(array, json_pack("{s:I, s:I, s:I, s:I, s:I}", "space", (json_int_t)it.space, "data_pages",
 		                                       (json_int_t)it.data_pages, "zero_pages", (json_int_t)it.zero_pages,
+		                                       "parent_pages", (json_int_t)it.parent_pages,
 		                                       "extents", (json_int_t)it.extents));
 	return array;
 }

@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <xxhash.h>
 
@@ -15,6 +16,7 @@
 #include "format.h"
 #include "place.h"
 #include "pool.h"
+#include "same.h"
 
 #define WRITER_BATCH 4096                  /* index entries encoded at a time */
 #define WRITER_BEHIND (UINT64_C(32) << 20) /* bytes after which the kernel is told to begin writing to the disk */
@@ -34,6 +36,7 @@ struct img_writer {
 	size_t records_size, records_room;
 	uint64_t n_records;
 	struct img_writer_stats stats;
+	struct same same; /* with the parent, if there is one */
 	int err; /* the first failure; the writer is then of no more use */
 	bool committed;
 };
@@ -105,10 +108,34 @@ static int writer_put_header(struct img_writer *w)
 		.header_bytes = htole16(sizeof(head)),
 		.page_size = htole32(IMG_PAGE_SIZE),
 		.chunk_pages = htole32(IMG_CHUNK_PAGES),
+		.flags = htole32(w->options.parent ? IMG_FLAG_PARENT : 0),
 	};
 
 	head.checksum = htole64(XXH3_64bits(&head, offsetof(struct disk_header, checksum)));
 	return writer_put(w, &head, sizeof(head));
+}
+
+/* The first record of an incremental image. */
+static int writer_put_parent(struct img_writer *w)
+{
+	const struct img_reader *parent = w->options.parent;
+	struct img_parent said = { .content_id = { (void *)(uintptr_t)img_reader_content_id(parent), 16 } };
+	struct stat st;
+
+	if (!stat(w->place.path, &st) && img_reader_has_file(parent, st.st_dev, st.st_ino))
+		return report_fail(w->rep, -EEXIST, "image %s: it is the parent of the new one, or one of its parents; choose another name",
+		                   w->place.path);
+	if (img_reader_chain(parent) >= IMG_MAX_CHAIN)
+		return report_fail(w->rep, -EMLINK, "image %s: it has %u parents already; fold it, or make a whole image", img_reader_path(parent),
+		                   img_reader_chain(parent));
+	int err = img_parent_path(w->place.dir, img_reader_path(parent), &said.path);
+	if (err)
+		return report_fail(w->rep, err, "image %s: the way to its parent %s is not found: %s", w->place.path, img_reader_path(parent),
+		                   strerror(-err));
+	err = img_writer_record(w, &img_parent_schema, &said);
+	free(said.path);
+	w->same.parent = parent;
+	return err;
 }
 
 int img_writer_create(struct reporter *rep, const char *path, const struct img_writer_options *options, struct img_writer **ret)
@@ -123,6 +150,8 @@ int img_writer_create(struct reporter *rep, const char *path, const struct img_w
 	int err = place_create(rep, path, options->overwrite, &w->place);
 	if (!err)
 		err = writer_put_header(w);
+	if (!err && options->parent)
+		err = writer_put_parent(w);
 	if (err) {
 		img_writer_destroy(w);
 		return err;
@@ -186,6 +215,14 @@ int img_writer_record(struct img_writer *w, const struct img_schema *schema, con
 	else
 		err = writer_add_record(w, schema, data, size);
 	return writer_failed(w, err);
+}
+
+int img_writer_raw_record(struct img_writer *w, const struct img_raw_record *raw)
+{
+	struct img_schema schema = { .version = raw->version, .flags = raw->flags, .name = raw->tag };
+
+	memcpy(schema.tag, raw->tag, sizeof(schema.tag));
+	return w->err ? w->err : writer_failed(w, writer_add_record(w, &schema, raw->data, raw->size));
 }
 
 static int writer_put_chunk(struct img_writer *w, const void *stored, size_t stored_size, size_t raw_size, enum img_codec codec,
@@ -266,13 +303,19 @@ static int writer_add_extent(struct img_writer *w, struct disk_extent it)
 
 	if (last && last->space == it.space && last->chunk == it.chunk && last->n_pages <= UINT32_MAX - it.n_pages &&
 	    last->offset + (uint64_t)last->n_pages * IMG_PAGE_SIZE == it.offset &&
-	    (it.chunk == IMG_NO_CHUNK || last->chunk_page + last->n_pages == it.chunk_page)) {
+	    (it.chunk == IMG_NO_CHUNK || it.chunk == IMG_IN_PARENT || last->chunk_page + last->n_pages == it.chunk_page)) {
 		last->n_pages += it.n_pages;
 		return 0;
 	}
 	if (w->extents.n == IMG_MAX_EXTENTS)
 		return report_fail(w->rep, -EFBIG, "image %s: more runs of pages than an image can hold", w->place.path);
 	return vec_push(&w->extents, it) ? writer_no_memory(w) : 0;
+}
+
+static int writer_parent_run(struct img_writer *w, uint32_t space, uint64_t offset, uint64_t n_pages)
+{
+	w->stats.parent_bytes += n_pages * IMG_PAGE_SIZE;
+	return writer_add_extent(w, (struct disk_extent){ space, (uint32_t)n_pages, offset, IMG_IN_PARENT, 0 });
 }
 
 static int writer_zero_run(struct img_writer *w, uint32_t space, uint64_t offset, uint64_t n_pages, bool drop)
@@ -350,22 +393,51 @@ static int writer_check_pages(struct img_writer *w, uint64_t offset, size_t size
 	return w->pool || !pool_create(w->options.codec, w->options.level, &w->pool) ? 0 : writer_no_memory(w);
 }
 
+enum page_kind { PAGE_ZERO, PAGE_SAME, PAGE_DATA };
+
+static int writer_page_kind(struct img_writer *w, uint32_t space, uint64_t offset, const char *page, enum page_kind *ret)
+{
+	bool same = false;
+	int err = 0;
+
+	if (writer_page_is_zero(page))
+		*ret = PAGE_ZERO;
+	else if (!w->same.parent || !(err = same_page(&w->same, space, offset, page, &same)))
+		*ret = same ? PAGE_SAME : PAGE_DATA;
+	return err;
+}
+
 int img_writer_pages(struct img_writer *w, uint32_t space, uint64_t offset, const void *data, size_t size, bool drop_zero)
 {
 	const char *p = data;
 	size_t n_pages = size / IMG_PAGE_SIZE;
+	enum page_kind kind = PAGE_DATA, next = PAGE_DATA;
 	int err = writer_check_pages(w, offset, size);
 
+	if (!err && n_pages)
+		err = writer_page_kind(w, space, offset, p, &next);
 	for (size_t i = 0, end; !err && i < n_pages; i = end) {
-		bool zero = writer_page_is_zero(p + i * IMG_PAGE_SIZE);
-		for (end = i + 1; end < n_pages && writer_page_is_zero(p + end * IMG_PAGE_SIZE) == zero; end++)
-			;
-		if (zero)
+		kind = next;
+		for (end = i + 1; !err && end < n_pages; end++)
+			if ((err = writer_page_kind(w, space, offset + end * IMG_PAGE_SIZE, p + end * IMG_PAGE_SIZE, &next)) || next != kind)
+				break;
+		if (err)
+			break;
+		if (kind == PAGE_ZERO)
 			err = writer_zero_run(w, space, offset + i * IMG_PAGE_SIZE, end - i, drop_zero);
+		else if (kind == PAGE_SAME)
+			err = writer_parent_run(w, space, offset + i * IMG_PAGE_SIZE, end - i);
 		else
 			err = writer_data_run(w, space, offset + i * IMG_PAGE_SIZE, p + i * IMG_PAGE_SIZE, end - i);
 	}
 	return writer_failed(w, err);
+}
+
+int img_writer_zeros(struct img_writer *w, uint32_t space, uint64_t offset, uint64_t n_pages)
+{
+	int err = writer_check_pages(w, offset, n_pages * IMG_PAGE_SIZE);
+
+	return writer_failed(w, err ? err : writer_zero_run(w, space, offset, n_pages, false));
 }
 
 int img_writer_flush(struct img_writer *w)

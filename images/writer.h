@@ -15,16 +15,22 @@
 
 enum img_codec { IMG_CODEC_NONE, IMG_CODEC_ZLIB, IMG_CODEC_ZSTD };
 
+struct img_reader;
+
 struct img_writer_options {
 	enum img_codec codec;
 	int level;      /* 0 = the codec's default (zstd 1, zlib 1) */
 	bool overwrite; /* false: commit fails with -EEXIST when the path exists */
+	/* Makes an incremental image: pages that are as in this one, opened with its chain, are not stored again. Borrowed for the life of
+	 * the writer, which alone may load its chunks meanwhile. NULL: a whole image. A file of the chain is never replaced. */
+	const struct img_reader *parent;
 };
 
 /* Parses "none", "zlib", "zlib:9", "zstd", "zstd:19" into codec and level; says what is wrong otherwise. */
 int img_parse_codec(struct reporter *rep, const char *text, enum img_codec *ret_codec, int *ret_level);
 
 struct img_writer;
+struct img_raw_record;
 
 /* Begins an image that will be called `path`. Fails at once when the directory cannot be written or the path exists and
  * must not be overwritten. `rep` is borrowed for the life of the writer. */
@@ -32,6 +38,12 @@ int img_writer_create(struct reporter *rep, const char *path, const struct img_w
 
 /* Appends one record. Records keep their order. */
 int img_writer_record(struct img_writer *w, const struct img_schema *schema, const void *value);
+
+/* Appends a record as it lies in another image. */
+int img_writer_raw_record(struct img_writer *w, const struct img_raw_record *raw);
+
+/* Appends zero pages that are to be there (not: holes). */
+int img_writer_zeros(struct img_writer *w, uint32_t space, uint64_t offset, uint64_t n_pages);
 
 /* Appends pages of an address space or file contents. `space` is a number the caller gives meaning to (its records say which
  * process or file it is), `offset` in bytes is the page's address within it, a multiple of IMG_PAGE_SIZE; so is `size`.
@@ -43,9 +55,9 @@ int img_writer_pages(struct img_writer *w, uint32_t space, uint64_t offset, cons
  * compressing codec starts threads, so a caller that forks does it before that call; they have every signal blocked. */
 int img_writer_flush(struct img_writer *w);
 
-/* Bytes so far: of the file, of page data before compression, of zero pages left out. */
+/* Bytes so far: of the file, of page data before compression, of zero pages left out, of pages that are as in the parent. */
 struct img_writer_stats {
-	uint64_t file_bytes, page_bytes, zero_bytes;
+	uint64_t file_bytes, page_bytes, zero_bytes, parent_bytes;
 };
 void img_writer_get_stats(const struct img_writer *w, struct img_writer_stats *ret);
 

@@ -130,7 +130,7 @@ int clones_start(const struct cli_command *cmd, struct restart_args *a, const st
 	if (a->clone_pids == MAP_FAILED) {
 		report_fail(s.rep, -errno, "no memory for %d clones", a->clones);
 	} else if (!session_start_job(&s) &&
-	           (each.lazy == STASIS_LAZY_OFF || !stasis_page_store_create(s.job, options->image, &each.store))) {
+	           (each.lazy == STASIS_LAZY_OFF || !stasis_page_store_create(s.job, options, &each.store))) {
 		each.lazy_on_touch = true;
 		status = start_all(cmd, a, &each, start);
 		for (int i = 0; status && i < a->clones; i++)

@@ -16,7 +16,7 @@ struct checkpoint_args {
 	struct stasis_checkpoint_options options;
 	struct hooks hooks;
 	char *image, *compress, *disk, *snapshot;
-	int stop, force, timeout_ms;
+	int stop, force, incremental, timeout_ms;
 };
 
 enum { OPTION_HOOK = 1 };
@@ -24,10 +24,10 @@ enum { OPTION_HOOK = 1 };
 static json_t *checkpoint_json(const struct checkpoint_args *a, const struct target *t,
 			       const struct stasis_checkpoint_result *r)
 {
-	return json_pack("{s:b, s:o, s:i, s:o, s:I, s:I, s:I, s:I, s:I, s:i, s:i, s:i, s:i, s:b}",
+	return json_pack("{s:b, s:o, s:i, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:i, s:i, s:i, s:i, s:b}",
 			 "ok", 1, "image", words_json(a->image), "pid", (int)t->pid, "name", words_json(t->name),
 			 "file_bytes", (json_int_t)r->stats.file_bytes, "page_bytes", (json_int_t)r->stats.page_bytes,
-			 "zero_bytes", (json_int_t)r->stats.zero_bytes, "pause_us", (json_int_t)r->pause_us,
+			 "zero_bytes", (json_int_t)r->stats.zero_bytes, "parent_bytes", (json_int_t)r->stats.parent_bytes, "pause_us", (json_int_t)r->pause_us,
 			 "total_us", (json_int_t)r->total_us, "processes", (int)r->n_processes, "threads", (int)r->n_threads,
 			 "mappings", (int)r->n_mappings, "files", (int)r->n_files, "stopped", a->stop);
 }
@@ -115,6 +115,8 @@ static int checkpoint_words(const struct cli_command *cmd, struct checkpoint_arg
 
 	if (status < 0 && !(a->image && *a->image))
 		status = args_wrong(cmd, "-o IMAGE is missing; usage: stasis checkpoint %s", cmd->usage);
+	if (status < 0 && !a->options.parent != !a->incremental)
+		status = args_wrong(cmd, "%s: give both --incremental and --parent IMAGE", a->incremental ? "--incremental" : "--parent");
 	if (status < 0 && a->timeout_ms < 0)
 		status = args_wrong(cmd, "--timeout %d: give a number of milliseconds, 1 or more", a->timeout_ms);
 	if (status < 0)
@@ -150,6 +152,9 @@ static int checkpoint_main(const struct cli_command *cmd, int argc, const char *
 		  "auto: clone or copy files open for writing; copy: always copy; none: leave them out", "HOW" },
 		{ "snapshot", '\0', POPT_ARG_STRING, &a.snapshot, 0,
 		  "fork: write from a copy-on-write picture while the target runs on; stop: it stands still; auto: fork if there is room", "HOW" },
+		{ "incremental", '\0', POPT_ARG_NONE, &a.incremental, 0, "write only what differs from the parent", NULL },
+		{ "parent", '\0', POPT_ARG_STRING, &a.options.parent, 0, "the image that an incremental one begins from, and needs", "IMAGE" },
+		{ "parent-dir", '\0', POPT_ARG_STRING, &a.options.parent_dir, 0, "look here first for parents of the parent", "DIR" },
 		{ "timeout", '\0', POPT_ARG_INT, &a.timeout_ms, 0,
 		  "give up when the threads do not stop within this time (default 10000)", "MS" },
 		HOOKS_OPTIONS(&a.hooks, OPTION_HOOK),
@@ -177,6 +182,8 @@ static int checkpoint_main(const struct cli_command *cmd, int argc, const char *
 	free(a.compress);
 	free(a.disk);
 	free(a.snapshot);
+	free((char *)(uintptr_t)a.options.parent);
+	free((char *)(uintptr_t)a.options.parent_dir);
 	return status;
 }
 

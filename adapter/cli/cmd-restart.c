@@ -371,6 +371,7 @@ static int restart_main(const struct cli_command *cmd, int argc, const char **ar
 		  "on: the target runs while its memory is still being read; off: it waits; auto: on where that pays and is possible", "HOW" },
 		{ "clones", '\0', POPT_ARG_INT, &a.clones, 0,
 		  "restart it N times at once; {n} in --map, --pidfile and --name becomes the number of the clone, from 1", "N" },
+		{ "parent-dir", '\0', POPT_ARG_STRING, &options.parent_dir, 0, "look here first for parents of an incremental image", "DIR" },
 		{ "host-pids", '\0', POPT_ARG_NONE, &a.host_pids, 0,
 		  "no pid namespace of its own; the old pids must be free", NULL },
 		{ "stopped", '\0', POPT_ARG_NONE, &a.stopped, 0, "leave the target stopped, for a debugger", NULL },
@@ -402,6 +403,7 @@ static int restart_main(const struct cli_command *cmd, int argc, const char **ar
 	free(a.disk);
 	free(a.clock);
 	free(a.lazy);
+	free((char *)(uintptr_t)options.parent_dir);
 	free(a.name);
 	return status;
 }

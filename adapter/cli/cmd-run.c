@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "every.h"
 #include "recorder-path.h"
 #include "registry.h"
 #include "session.h"
@@ -79,7 +80,9 @@ static int run_program(struct session *s, const char **words, bool record)
 
 static int run_main(const struct cli_command *cmd, int argc, const char **argv)
 {
-	AUTO_FREE char *name = NULL, *registered = NULL;
+	AUTO_FREE char *name = NULL, *registered = NULL, *period = NULL, *prefix = NULL;
+	struct every every = { 0 };
+	int keep = 10;
 	struct args_common common = { 0 };
 	int no_recorder = 0;
 	struct poptOption table[] = {
@@ -87,6 +90,10 @@ static int run_main(const struct cli_command *cmd, int argc, const char **argv)
 		  "NAME" },
 		{ "no-recorder", '\0', POPT_ARG_NONE, &no_recorder, 0,
 		  "do not preload the recorder, which KVM needs to be checkpointed", NULL },
+		{ "every", '\0', POPT_ARG_STRING, &period, 0, "make a checkpoint each time this has passed: 90s, 5m, 2h", "TIME" },
+		{ "keep", '\0', POPT_ARG_INT, &keep, 0, "with --every: keep the last N images, and what they need (default 10)", "N" },
+		{ "output", 'o', POPT_ARG_STRING, &prefix, 0,
+		  "with --every: a directory for the images, or how their names begin (default: the target's name)", "DIR|PREFIX" },
 		ARGS_HELP(&common),
 		POPT_TABLEEND,
 	};
@@ -99,6 +106,12 @@ static int run_main(const struct cli_command *cmd, int argc, const char **argv)
 		status = args_wrong(cmd, "the program to run is missing; usage: stasis run %s", cmd->usage);
 	if (status < 0 && name && !registry_name_valid(name))
 		status = args_wrong(cmd, "--name %s: " REGISTRY_NAME_RULE, name, REGISTRY_NAME_MAX);
+	if (status < 0 && period && !every_parse(period, &every.seconds))
+		status = args_wrong(cmd, "--every %s: give a number of seconds, or one with s, m or h: 90s", period);
+	if (status < 0 && keep < 1)
+		status = args_wrong(cmd, "--keep %d: at least one image must be kept", keep);
+	if (status < 0 && prefix && !period)
+		status = args_wrong(cmd, "-o %s goes with --every", prefix);
 	if (status >= 0) {
 		args_finish(&args);
 		return status;
@@ -107,10 +120,16 @@ static int run_main(const struct cli_command *cmd, int argc, const char **argv)
 		args_finish(&args);
 		return CLI_NOT_STARTED;
 	}
-	int err = registry_open(s.rep, true, &reg);
+	int every_err = 0, err = registry_open(s.rep, true, &reg);
 	if (!err)
 		err = run_register(&reg, name, args.words, &registered);
-	if (err && name) {
+	const char *slash = strrchr(args.words[0], '/');
+	every.keep = (unsigned)keep;
+	every.prefix = prefix;
+	every.name = registered ? registered : slash ? slash + 1 : args.words[0];
+	if (!(err && name) && every.seconds && (every_err = every_begin(cmd, s.rep, &every)) && registered)
+		registry_remove(&reg, registered, getpid());
+	if ((err && name) || every_err) {
 		status = CLI_NOT_STARTED;
 	} else {
 		/* Without a name it can still be reached by its pid. What is wrong has been said. */

@@ -15,7 +15,7 @@ static int show_image(struct session *s, const char *path)
 	size_t n = stasis_schemas(plugins, n_plugins, schemas);
 	int status = CLI_FAILED;
 
-	int err = img_reader_open(s->rep, path, &reader);
+	int err = img_reader_open_with(s->rep, path, &(struct img_open_options){ .alone = true }, &reader);
 	if (err) {
 		session_print_failure(s);
 		return CLI_FAILED;

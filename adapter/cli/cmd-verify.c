@@ -28,11 +28,11 @@ static int verify_records(struct session *s, const struct img_reader *reader)
 	return err;
 }
 
-static int verify_image(struct session *s, const char *path, bool quiet)
+static int verify_image(struct session *s, const char *path, const char *parent_dir, bool quiet)
 {
 	struct img_reader *reader = NULL;
 	AUTO_FREE char *clean = words_clean(path);
-	int err = img_reader_open(s->rep, path, &reader);
+	int err = img_reader_open_with(s->rep, path, &(struct img_open_options){ .parent_dir = parent_dir }, &reader);
 
 	if (!err)
 		err = verify_records(s, reader);
@@ -45,14 +45,14 @@ static int verify_image(struct session *s, const char *path, bool quiet)
 	return err;
 }
 
-static int verify_images(struct session *s, const char **paths, bool quiet)
+static int verify_images(struct session *s, const char **paths, const char *parent_dir, bool quiet)
 {
 	int status = CLI_OK;
 
 	cancel_install();
 	s->rep->cancel = cancel_flag();
 	for (; *paths && !cancel_signal(); paths++)
-		if (verify_image(s, *paths, quiet))
+		if (verify_image(s, *paths, parent_dir, quiet))
 			status = CLI_FAILED;
 	return session_failed(status);
 }
@@ -60,7 +60,13 @@ static int verify_images(struct session *s, const char **paths, bool quiet)
 static int verify_main(const struct cli_command *cmd, int argc, const char **argv)
 {
 	struct args_common common = { 0 };
-	struct poptOption table[] = { ARGS_TALK(&common), ARGS_HELP(&common), POPT_TABLEEND };
+	AUTO_FREE char *parent_dir = NULL;
+	struct poptOption table[] = {
+		{ "parent-dir", '\0', POPT_ARG_STRING, &parent_dir, 0, "look here first for parents of incremental images", "DIR" },
+		ARGS_TALK(&common),
+		ARGS_HELP(&common),
+		POPT_TABLEEND,
+	};
 	struct session s;
 	struct args args;
 
@@ -70,7 +76,7 @@ static int verify_main(const struct cli_command *cmd, int argc, const char **arg
 	if (status < 0) {
 		status = CLI_FAILED;
 		if (!session_init(&s, cmd, &common, true)) {
-			status = verify_images(&s, args.words, common.quiet);
+			status = verify_images(&s, args.words, parent_dir, common.quiet);
 			session_finish(&s);
 		}
 	}

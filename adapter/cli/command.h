@@ -31,5 +31,6 @@ extern const struct cli_command cmd_checkpoint;
 extern const struct cli_command cmd_restart;
 extern const struct cli_command cmd_show;
 extern const struct cli_command cmd_verify;
+extern const struct cli_command cmd_fold;
 
 #endif

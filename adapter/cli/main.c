@@ -10,7 +10,7 @@
 #include "suggest.h"
 
 static const struct cli_command *const commands[] = {
-	&cmd_run, &cmd_check, &cmd_checkpoint, &cmd_restart, &cmd_show, &cmd_verify, &cmd_ps,
+	&cmd_run, &cmd_check, &cmd_checkpoint, &cmd_restart, &cmd_show, &cmd_verify, &cmd_fold, &cmd_ps,
 };
 
 static void print_help(FILE *out)

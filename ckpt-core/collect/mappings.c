@@ -158,13 +158,20 @@ static int mapping_backings(struct collect *c, struct fd_capture *files, struct 
 	return 0;
 }
 
+#define READ_TRIES 50
+
+/* The file is read in pieces, between which a process that runs may change its mappings: then they may overlap, and are read once more. */
 static int read_mappings(const char *file, pid_t pid, struct proc_vma **ret, size_t *ret_n)
 {
-	AUTO_FREE char *text = NULL;
-	size_t size;
-	int err = io_read_filef(&text, &size, "/proc/%d/%s", pid, file);
+	int err = -EBADMSG;
 
-	return err ? err : proc_maps_parse(text, size, ret, ret_n);
+	for (int i = 0; i < READ_TRIES && err == -EBADMSG; i++) {
+		AUTO_FREE char *text = NULL;
+		size_t size;
+		if (!(err = io_read_filef(&text, &size, "/proc/%d/%s", pid, file)))
+			err = proc_maps_parse(text, size, ret, ret_n);
+	}
+	return err;
 }
 
 static int read_locked(pid_t pid, uint64_t *ret_kb)

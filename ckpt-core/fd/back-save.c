@@ -303,7 +303,8 @@ static int save_contents(struct fd_capture *cap, struct fd_back *back, struct im
 	if (back->kind == FD_BACK_REGULAR && !back->memory) {
 		if (cap->o.disk != STASIS_DISK_COPY)
 			back->clone_fd = clone_file(cap, back, source);
-	} else {
+	}
+	if (back->clone_fd < 0 && (back->kind != FD_BACK_REGULAR || back->memory || cap->o.compared)) {
 		err = copy_file(cap, back, source, copy, &back->clone_fd);
 		if (err)
 			return err;

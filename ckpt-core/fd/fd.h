@@ -40,6 +40,7 @@ struct fd_capture_options {
 	bool frozen;
 	enum stasis_disk disk;
 	uint32_t first_space;          /* first free space number for contents; see img_writer_pages */
+	bool compared;                 /* the writer compares with a parent: contents are copied first, to keep that out of the pause */
 	const char *image_path;        /* for reflinks: clones are made in its directory; NULL = none are made */
 	const struct fd_claim *claims; /* the first that fits counts; copied */
 	size_t n_claims;

@@ -273,24 +273,28 @@ static void pair_words(void *ctx, enum report_level level, const char *text)
 /* Keeps what we need, in ascending order from `base` on, and nothing else of the caller's. Afterwards fds[i] is base + i. */
 static int pair_close_others(const struct lazy_pair *p, int fds[KEEP_FDS])
 {
-	int image = img_reader_fd(p->pages.job.reader), base = image < 3 + KEEP_FDS ? image + 1 : 3, aside[KEEP_FDS];
+	const struct img_reader *image = p->pages.job.reader;
+	int base = 3, top, aside[KEEP_FDS];
 
+	for (int i = 0; i < KEEP_FDS; i++)
+		if (img_reader_has_fd(image, base + i))
+			base += i + 1, i = -1;
 	for (int i = 0; i < KEEP_FDS; i++)
 		if ((aside[i] = fcntl(fds[i], F_DUPFD_CLOEXEC, ASIDE_FD)) < 0)
 			return -errno;
 	for (int i = 0; i < KEEP_FDS; i++)
 		if (dup3(aside[i], fds[i] = base + i, O_CLOEXEC) < 0)
 			return -errno;
-	for (int fd = 0; fd < base; fd++)
-		if (fd != image)
+	top = base + KEEP_FDS;
+	for (unsigned left = img_reader_chain(image) + 1, fd = 0; left; fd++)
+		if (img_reader_has_fd(image, (int)fd)) {
+			left--;
+			top = (int)fd >= top ? (int)fd + 1 : top;
+		}
+	for (int fd = 0; fd < top; fd++)
+		if (!img_reader_has_fd(image, fd) && (fd < base || fd >= base + KEEP_FDS))
 			close(fd);
-	if (image >= base + KEEP_FDS) {
-		if (image > base + KEEP_FDS)
-			close_range((unsigned)(base + KEEP_FDS), (unsigned)image - 1, 0);
-		close_range((unsigned)image + 1, ~0u, 0);
-	} else {
-		close_range((unsigned)(base + KEEP_FDS), ~0u, 0);
-	}
+	close_range((unsigned)top, ~0u, 0);
 	return 0;
 }
 

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # One image is restarted four times at once: each clone ticks on by itself, with files and sockets of its own and little memory of
 # its own; hooks are told which clone it is; a clone can be checkpointed; if one cannot be started none is left.
+E2E_JUMP_MS=30000 # many guests on few processors
 . "$(dirname "$0")/lib.sh"
 guest_files
 n=4 image=$scratch/guest.stasis

@@ -47,6 +47,7 @@ struct fault {
 	struct driver d;
 	const char *image_dir, *image, *good;
 	bool stop, still; /* --stop, --snapshot=stop */
+	bool incremental; /* with `good` for the parent */
 };
 
 /* Names and sizes of what lies in a directory, sorted, without what the driver itself writes. */
@@ -164,7 +165,16 @@ static void try_checkpoint(struct fault *f, const char *point, enum mode mode)
 	char pid[16], listing[LISTING];
 
 	snprintf(pid, sizeof(pid), "%d", f->d.pid);
-	run_armed(f, (const char *[]){ "checkpoint", pid, "-o", f->image, f->stop ? "--stop" : f->still ? "--snapshot=stop" : NULL, NULL }, point, mode);
+	const char *args[10] = { "checkpoint", pid, "-o", f->image };
+	int n = 4;
+	if (f->stop || f->still)
+		args[n++] = f->stop ? "--stop" : "--snapshot=stop";
+	if (f->incremental) {
+		args[n++] = "--incremental";
+		args[n++] = "--parent";
+		args[n++] = f->good;
+	}
+	run_armed(f, args, point, mode);
 	driver_turns(&f->d, 5);
 	driver_alone(&f->d);
 	if (driver_tracer(&f->d))
@@ -188,6 +198,16 @@ static void good_checkpoint(struct fault *f, bool stop)
 		driver_gone(&f->d);
 	else
 		driver_turns(&f->d, 2);
+}
+
+/* It is whole after all this, and no longer needed. */
+static void check_parent(struct fault *f)
+{
+	int status = driver_stasis(&f->d, (const char *[]){ "verify", f->good, NULL });
+
+	if (status)
+		driver_fail(&f->d, "the parent is damaged: wait status %x", status);
+	unlink(f->good);
 }
 
 static void good_restart(struct fault *f)
@@ -241,7 +261,7 @@ static void finish(struct fault *f)
 
 static void usage(void)
 {
-	fprintf(stderr, "usage: run-fault --stasis PATH --mode fail|kill|hang-one|hang-both|repeat [--stop | --still] checkpoint|restart "
+	fprintf(stderr, "usage: run-fault --stasis PATH --mode fail|kill|hang-one|hang-both|repeat [--stop | --still] [--incremental] checkpoint|restart "
 	                "WITNESS\n");
 	exit(2);
 }
@@ -249,7 +269,7 @@ static void usage(void)
 int main(int argc, char **argv)
 {
 	static const struct option options[] = {
-		{ "stasis", 1, 0, 's' }, { "mode", 1, 0, 'm' }, { "stop", 0, 0, 'k' }, { "still", 0, 0, 'S' }, { "keep", 0, 0, 'K' }, {}
+		{ "stasis", 1, 0, 's' }, { "mode", 1, 0, 'm' }, { "stop", 0, 0, 'k' }, { "still", 0, 0, 'S' }, { "keep", 0, 0, 'K' }, { "incremental", 0, 0, 'i' }, {}
 	};
 	static char start[LISTING], before[LISTING], after[LISTING];
 	struct fault f = { 0 };
@@ -266,6 +286,8 @@ int main(int argc, char **argv)
 			f.still = true;
 		else if (c == 'K')
 			f.d.keep = true;
+		else if (c == 'i')
+			f.incremental = true;
 		else if (c == 'm')
 			for (mode = REPEAT; mode >= 0 && strcmp(optarg, mode_names[mode]); mode--)
 				;
@@ -288,8 +310,12 @@ int main(int argc, char **argv)
 		}
 		good_checkpoint(&f, true);
 	} else if (strcmp(argv[optind], "checkpoint") == 0) {
+		if (f.incremental)
+			good_checkpoint(&f, false);
 		for (const char *const *point = checkpoint_points; *point; point++)
 			try_checkpoint(&f, *point, mode);
+		if (f.incremental)
+			check_parent(&f);
 		good_checkpoint(&f, true);
 	} else {
 		good_checkpoint(&f, true);

@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/* Takes a target program through a chain of incremental checkpoints: restarts the last and one in the middle, goes on with the
+ * chain after a restart, folds it, takes the parents away and restarts what was folded. */
+#include "driver.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define LINKS 20
+#define MIDDLE 9
+
+static const char *link_path(struct driver *d, int i)
+{
+	char name[32];
+
+	snprintf(name, sizeof(name), "link-%d.stasis", i);
+	return driver_path(d, name);
+}
+
+static void must(struct driver *d, const char *const *args)
+{
+	int status = driver_stasis(d, args);
+
+	if (status)
+		driver_fail(d, "stasis %s: wait status %x", args[0], status);
+}
+
+static void checkpoint(struct driver *d, int i, int parent, bool stop)
+{
+	const char *args[12] = { "checkpoint", NULL, "-o", link_path(d, i) };
+	char pid[16];
+	int n = 4;
+
+	snprintf(pid, sizeof(pid), "%d", d->pid);
+	args[1] = pid;
+	if (parent >= 0) {
+		args[n++] = "--incremental";
+		args[n++] = "--parent";
+		args[n++] = link_path(d, parent);
+	}
+	if (stop)
+		args[n++] = "--stop";
+	must(d, args);
+	if (stop)
+		driver_gone(d);
+	driver_look(d);
+}
+
+static void restart(struct driver *d, const char *image)
+{
+	const char *pidfile = driver_path(d, "pid");
+
+	unlink(pidfile);
+	must(d, (const char *[]){ "restart", image, "--detach", "--pidfile", pidfile, d->restart_option, NULL });
+	driver_adopt(d, pidfile);
+}
+
+static long size_of(struct driver *d, int i)
+{
+	struct stat st;
+
+	if (stat(link_path(d, i), &st))
+		driver_fail(d, "no image %s", link_path(d, i));
+	return st.st_size;
+}
+
+static void run(struct driver *d)
+{
+	const char *folded = driver_path(d, "folded.stasis");
+	long sum = 0;
+
+	for (int i = 0; i < LINKS; i++) {
+		if (i == MIDDLE)
+			d->again_lo = d->turns + 1;
+		checkpoint(d, i, i - 1, i == LINKS - 1);
+		if (i == MIDDLE)
+			d->again_hi = d->turns + 1;
+		if (i < LINKS - 1)
+			driver_turns(d, 5);
+		sum += i ? size_of(d, i) : 0;
+	}
+	printf("whole: %ld bytes, incremental: %ld on average\n", size_of(d, 0), sum / (LINKS - 1));
+	/* In a small image the records, which are whole in each, count for more than the pages. */
+	if (size_of(d, 0) > 4 << 20 && sum / (LINKS - 1) > size_of(d, 0) / 3)
+		driver_fail(d, "incremental images have %ld bytes on average, the whole one %ld", sum / (LINKS - 1),
+		            size_of(d, 0));
+	must(d, (const char *[]){ "verify", link_path(d, LINKS - 1), NULL });
+	restart(d, link_path(d, LINKS - 1));
+	driver_turns(d, 40);
+	driver_kill(d);
+
+	restart(d, link_path(d, MIDDLE));
+	driver_turns(d, 20);
+	/* The chain goes on from there, with a process that was never checkpointed before. */
+	checkpoint(d, LINKS, MIDDLE, true);
+	must(d, (const char *[]){ "fold", link_path(d, LINKS), "-o", folded, NULL });
+	for (int i = 0; i <= LINKS; i++)
+		unlink(link_path(d, i));
+	must(d, (const char *[]){ "verify", folded, NULL });
+	restart(d, folded);
+	driver_turns(d, 40);
+}
+
+int main(int argc, char **argv)
+{
+	struct driver d = { 0 };
+	char *stasis, *program;
+
+	if (argc < 3 || argc > 4 || !(stasis = realpath(argv[1], NULL)) || !(program = realpath(argv[2], NULL))) {
+		fprintf(stderr, "usage: run-chain STASIS PROGRAM [RESTART-OPTION]\n");
+		return 2;
+	}
+	d.restart_option = argv[3];
+	driver_init(&d, stasis, 150);
+	driver_start(&d, (char *[]){ program, d.scratch, NULL });
+	driver_turns(&d, 5);
+	run(&d);
+	driver_ask_finish(&d);
+	driver_done(&d);
+	driver_finish(&d);
+	return 0;
+}
