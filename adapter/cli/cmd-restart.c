@@ -16,6 +16,7 @@
 #include "registry.h"
 #include "restart-plan.h"
 #include "session.h"
+#include "tcp-option.h"
 #include "words.h"
 
 enum { OPTION_MAP = 1, OPTION_MAP_FILE, OPTION_HOOK };
@@ -291,6 +292,8 @@ static int restart_words(const struct cli_command *cmd, const struct restart_arg
 		options->clock = clock;
 	}
 	if (status < 0)
+		status = tcp_option(cmd, a->tcp, &options->tcp);
+	if (status < 0)
 		status = hooks_check_timeout(cmd, &a->hooks);
 	if (status < 0 && a->common.json && !a->plan)
 		status = args_wrong(cmd, "--json goes with --plan: a restarted target has the standard output for itself");
@@ -345,6 +348,8 @@ static int restart_main(const struct cli_command *cmd, int argc, const char **ar
 		  "keep: use them as they are", "HOW" },
 		{ "clock", '\0', POPT_ARG_STRING, &a.clock, 0,
 		  "continue: the target's clocks, and a guest's, go on from the checkpoint; realtime: they jump by the time since", "HOW" },
+		{ "tcp", '\0', POPT_ARG_STRING, &a.tcp, 0,
+		  "connections that the image has kept: repair: they go on (default), and all must; reset: they look reset", "HOW" },
 		{ "host-pids", '\0', POPT_ARG_NONE, &a.host_pids, 0,
 		  "no pid namespace of its own; the old pids must be free", NULL },
 		{ "stopped", '\0', POPT_ARG_NONE, &a.stopped, 0, "leave the target stopped, for a debugger", NULL },
@@ -371,6 +376,7 @@ static int restart_main(const struct cli_command *cmd, int argc, const char **ar
 	free(a.pidfile);
 	free(a.disk);
 	free(a.clock);
+	free(a.tcp);
 	free(a.name);
 	return status;
 }

@@ -10,7 +10,7 @@ struct restart_args {
 	struct args_common common;
 	struct resource_map map;
 	struct hooks hooks;
-	char *clock, *pidfile, *disk, *name;
+	char *clock, *tcp, *pidfile, *disk, *name;
 	int detach, host_pids, plan, stopped;
 };
 

@@ -23,6 +23,8 @@ int undo_note_child(struct undo_journal *journal, pid_t child); /* kill it (by p
 int undo_note_reap(struct undo_journal *journal, pid_t pid, pid_t ns_child); /* let the target reap a child of its own */
 /* Let the target make an ioctl with a copy of `data`, at most 128 bytes. */
 int undo_note_ioctl(struct undo_journal *journal, pid_t pid, int fd, uint64_t request, const void *data, size_t size);
+/* Let the TCP connection go on that process `pid` has at `fd`, if that is still the socket with this inode (fd/sock-hold.h). */
+int undo_note_tcp(struct undo_journal *journal, pid_t pid, int fd, uint64_t ino, int reuse);
 
 bool undo_is_empty(const struct undo_journal *journal);
 
