@@ -70,6 +70,7 @@ struct checkpoint {
 	int pidfd;
 	struct frozen frozen;
 	bool is_frozen;
+	bool held_back;     /* SIGSTOP is pending for the target */
 	struct findings findings;
 	struct found found;
 	bool is_found;      /* `found` is to be finished */
@@ -319,6 +320,40 @@ static int phase_thaw(struct checkpoint *cp)
 	return cp->child ? thaw(cp) : 0;
 }
 
+/* While connections are in repair mode the target, which could not use them, must not run should we be killed: then a SIGSTOP takes over
+ * from ptrace, until the front has put the connections right. A target that is stopped by job control stays so by itself. Test:
+ * tcp-connections-faults. */
+static int hold_back(struct checkpoint *cp)
+{
+	if (cp->held_back || cp->frozen.threads.items[0].group_stop)
+		return 0;
+	int err = undo_note_stop(cp->journal, cp->pid);
+	if (!err && kill(cp->pid, SIGSTOP))
+		err = -errno;
+	cp->held_back = !err;
+	return err ? report_fail(cp->rep, err, "process %d: it cannot be held back: %s", cp->pid, strerror(-err)) : 0;
+}
+
+static int hold_back_no_more(struct checkpoint *cp)
+{
+	if (!cp->held_back)
+		return 0;
+	int err = tracee_drop_stop(&cp->frozen.threads.items[0]);
+	if (!err)
+		undo_forget_stop(cp->journal);
+	cp->held_back = false;
+	return err ? report_fail(cp->rep, err, "process %d: a SIGSTOP of ours cannot be taken back: %s", cp->pid, strerror(-err)) : 0;
+}
+
+static int save_late(struct checkpoint *cp)
+{
+	int err = fd_capture_holds(cp->found.files) ? hold_back(cp) : 0;
+
+	if (!err)
+		err = fd_capture_save_late(cp->found.files, cp->writer);
+	return err ? err : hold_back_no_more(cp);
+}
+
 static int phase_write(struct checkpoint *cp)
 {
 	int err = cp->child ? collect_verify(&cp->found.collect, cp->child) : 0;
@@ -328,7 +363,7 @@ static int phase_write(struct checkpoint *cp)
 		err = collect_pages(&cp->found.collect, cp->child ? cp->child : cp->pid, cp->writer);
 
 	if (!err)
-		err = fd_capture_save_late(cp->found.files, cp->writer);
+		err = save_late(cp);
 	return err || cp->child || cp->opt->stop ? err : thaw(cp);
 }
 
@@ -357,7 +392,8 @@ static int phase_commit(struct checkpoint *cp)
 	res->n_files = fd_capture_count(cp->found.files);
 	if (cp->opt->stop) {
 		/* Its threads are ours to wait for while we trace them; the leader then goes to its own parent. */
-		fd_capture_dying(cp->found.files);
+		if (fd_capture_holds(cp->found.files) && !hold_back(cp))
+			fd_capture_dying(cp->found.files);
 		kill(cp->pid, SIGKILL);
 		while (waitpid(-1, NULL, __WALL) > 0 || errno == EINTR)
 			;
@@ -383,6 +419,8 @@ static void unwind(struct checkpoint *cp)
 {
 	img_writer_destroy(cp->writer);
 	if (cp->is_frozen) {
+		undo_connections(cp->journal, cp->rep);
+		hold_back_no_more(cp);
 		undo_run(cp->journal, cp->rep, &cp->frozen, false);
 		freeze_thaw(&cp->frozen);
 	} else {

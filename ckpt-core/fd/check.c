@@ -162,6 +162,14 @@ int fd_capture_save_late(struct fd_capture *cap, struct img_writer *w)
 	return err;
 }
 
+bool fd_capture_holds(const struct fd_capture *cap)
+{
+	vec_each(&cap->files, it)
+		if ((*it)->later)
+			return true;
+	return false;
+}
+
 void fd_capture_dying(struct fd_capture *cap)
 {
 	vec_each(&cap->files, it)

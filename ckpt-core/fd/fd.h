@@ -83,6 +83,8 @@ int fd_capture_check(struct fd_capture *cap, struct findings *findings);
  * is to be stopped, and still stands, also its connections, which from then on are held. Call both. */
 int fd_capture_save(struct fd_capture *cap, struct img_writer *w);
 int fd_capture_save_late(struct fd_capture *cap, struct img_writer *w);
+/* Whether fd_capture_save_late holds connections. */
+bool fd_capture_holds(const struct fd_capture *cap);
 /* The image is whole and the target is killed next: its connections are to end without a word to the other side. */
 void fd_capture_dying(struct fd_capture *cap);
 unsigned fd_capture_count(const struct fd_capture *cap); /* descriptions, for the summary */

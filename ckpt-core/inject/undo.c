@@ -21,7 +21,7 @@
 #include "inject/batch.h"
 #include "inject/plant.h"
 
-enum undo_kind { UNDO_BYTES, UNDO_MADVISE, UNDO_CHILD, UNDO_REAP, UNDO_IOCTL, UNDO_TCP };
+enum undo_kind { UNDO_BYTES, UNDO_MADVISE, UNDO_CHILD, UNDO_REAP, UNDO_IOCTL, UNDO_TCP, UNDO_STOP, UNDO_NOTHING };
 
 struct undo_entry {
 	enum undo_kind kind;
@@ -107,6 +107,20 @@ int undo_note_tcp(struct undo_journal *journal, pid_t pid, int fd, uint64_t ino,
 	struct undo_entry e = { .kind = UNDO_TCP, .pid = pid, .addr = ino, .size = (uint64_t)reuse, .advice = fd };
 
 	return undo_note(journal, &e);
+}
+
+int undo_note_stop(struct undo_journal *journal, pid_t pid)
+{
+	struct undo_entry e = { .kind = UNDO_STOP, .pid = pid };
+
+	return undo_note(journal, &e);
+}
+
+void undo_forget_stop(struct undo_journal *journal)
+{
+	for (size_t i = 0; i < atomic_load(&journal->n); i++)
+		if (journal->entries[i].kind == UNDO_STOP)
+			journal->entries[i].kind = UNDO_NOTHING;
 }
 
 void undo_forget(struct undo_journal *journal)
@@ -283,15 +297,31 @@ static bool anybody_in_stub(const struct frozen *f, uint64_t stub)
 	return false;
 }
 
-int undo_recover(struct undo_journal *j, struct reporter *rep)
+int undo_connections(struct undo_journal *j, struct reporter *rep)
+{
+	int err = 0;
+
+	for (size_t i = 0; i < atomic_load(&j->n); i++) {
+		int err2 = j->entries[i].kind == UNDO_TCP ? undo_tcp(rep, &j->entries[i]) : 0;
+		err = err ? err : err2;
+	}
+	return err;
+}
+
+/* The process that a SIGSTOP of ours has stopped or will stop; 0 = none. */
+static pid_t held_back(const struct undo_journal *j)
+{
+	for (size_t i = 0; i < atomic_load(&j->n); i++)
+		if (j->entries[i].kind == UNDO_STOP)
+			return j->entries[i].pid;
+	return 0;
+}
+
+static int recover_process(struct undo_journal *j, struct reporter *rep)
 {
 	struct frozen f;
 	pid_t pid = 0;
 
-	/* The target runs again, and cannot use a socket in repair mode: first of all, and without stopping it. */
-	for (size_t i = 0; i < atomic_load(&j->n); i++)
-		if (j->entries[i].kind == UNDO_TCP)
-			undo_tcp(rep, &j->entries[i]);
 	for (size_t i = 0; i < atomic_load(&j->n); i++) {
 		if (j->entries[i].kind == UNDO_CHILD)
 			kill(j->entries[i].pid, SIGKILL);
@@ -317,4 +347,14 @@ int undo_recover(struct undo_journal *j, struct reporter *rep)
 		nanosleep(&nap, NULL);
 	}
 	return report_fail(rep, -ETIMEDOUT, "process %d: a thread did not come back from an injected call", pid);
+}
+
+int undo_recover(struct undo_journal *j, struct reporter *rep)
+{
+	pid_t stopped = held_back(j);
+	int err = undo_connections(j, rep), err2 = recover_process(j, rep);
+
+	if (stopped)
+		kill(stopped, SIGCONT);
+	return err ? err : err2;
 }
