@@ -21,6 +21,7 @@
 #include <sys/ioctl.h>
 #include <sys/random.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -41,6 +42,11 @@ static void say(const char *fmt, ...)
 static void on_signal(int sig)
 {
 	ending = sig;
+}
+
+static void on_alarm(int sig)
+{
+	(void)sig;
 }
 
 struct way {
@@ -146,6 +152,10 @@ int main(int argc, char **argv)
 		inet_pton(AF_INET6, argv[3], &at.in6.sin6_addr);
 		size = sizeof(at.in6);
 	}
+	/* A signal that is mostly pending when the program has been stopped for a while. */
+	struct itimerval often = { { 0, 20000 }, { 0, 20000 } };
+	sigaction(SIGALRM, &(struct sigaction){ .sa_handler = on_alarm, .sa_flags = SA_RESTART }, NULL);
+	setitimer(ITIMER_REAL, &often, NULL);
 	signal(SIGUSR1, on_signal);
 	fd = socket(at.any.sa_family, SOCK_STREAM, 0);
 	if (!strcmp(argv[2], "listen")) {

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# usage: tcp-connections.sh go-on|faults
+# usage: tcp-connections.sh go-on|faults|killed TIMES
 # A program has a TCP connection to a peer outside, with data in all queues on both sides. It is checkpointed with --tcp=repair, is gone for
 # a while, and goes on: no byte is lost or comes twice. Else the peer's connection is as if nothing had been.
 . "$(dirname "$0")/lib.sh"
@@ -132,6 +132,8 @@ survives() { # WORDS FAULT: a checkpoint that fails, by way of the fault
 	fails_with in_host env STASIS_FAULT="$2" "$STASIS" checkpoint "$pid" -o "$image" --force --stop --tcp=repair :
 	[ ! -e "$image" ] || fail "there is an image ($1)"
 	! is_gone "$pid" || fail "the target is gone ($1)"
+	wait_for 5 "the target not to be stopped ($1)" grep -q "^State:.[SRD]" "/proc/$pid/status"
+	grep -q "^ShdPnd:.0*\(2000\)\?$" "/proc/$pid/status" || fail "a signal is left: $(grep ShdPnd "/proc/$pid/status")"
 	both_hear "$1"
 	step "$1: the connection goes on"
 }
@@ -183,7 +185,32 @@ faults() {
 	step "nor with an image that has it and --tcp=reset"
 }
 
+# Controllers that are killed at any moment of a checkpoint, which would fail at its end.
+killed() { # TIMES
+	local i front t killed=0
+	connect connect "${v4[@]}"
+	survives "failed before the image was whole" checkpoint.commit
+	for ((i = 0; i < $1; i++)); do
+		STASIS_FAULT=checkpoint.commit nsenter --net="/run/netns/$net_host" "$STASIS" checkpoint "$pid" -o "$image" --force --stop --tcp=repair \
+			>"$scratch/stasis.out" 2>&1 </dev/null &
+		front=$!
+		own "$front"
+		sleep "$(printf '0.%03d' $((RANDOM % 200)))"
+		for t in $(cat "/proc/$front/task/$front/children" 2>/dev/null); do
+			kill -9 "$t" 2>/dev/null && killed=$((killed + 1))
+		done
+		wait "$front" 2>/dev/null && fail "the checkpoint did not fail"
+		[ ! -e "$image" ] || fail "there is an image"
+		both_hear "killed $i"
+		wait_for 5 "the target not to be stopped" grep -q "^State:.[SRD]" "/proc/$pid/status"
+	done
+	step "$killed of $1 controllers killed: the connection goes on"
+	[ "$killed" -gt 0 ] || fail "no controller was killed"
+	finish "after all of them"
+}
+
 case $1 in
+killed) killed "$2" ;;
 go-on) go_on ;;
 faults) faults ;;
 esac
