@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* TCP connections to outside that go on after a restart: all of their state is read and written in TCP's repair mode (see
- * Documentation of TCP_REPAIR in tcp(7) and net/ipv4/tcp.c). What the other side sends meanwhile it sends again.
+/* TCP connections to outside that go on after a restart: all of their state is read and written in TCP's repair mode
+ * (do_tcp_setsockopt(), do_tcp_getsockopt() and tcp_peek_sndq() in net/ipv4/tcp.c). What the other side sends meanwhile it sends again.
  *
- * Theory of operation. A checkpoint reads the connection when all else is in the image and the target still stands, for it is deaf from
- * then on (sock-hold.h); if the checkpoint fails it hears again, else it dies without a word. A restart makes it deaf and in repair mode:
- * numbers before connecting, options after it, then the queues, then the window, which must fit the numbers. Bytes that have been sent and
- * not been acknowledged are put into the send queue in repair mode, which takes them for sent; those that have not been sent are written
- * when the connection is let go, which is when the restart is certain. Test: tcp-connections-go-on. */
+ * Theory of operation. A checkpoint reads the connection when all else is in the image and the target still stands, for it is
+ * deaf from then on (sock-hold.h); if the checkpoint fails it hears again, else it dies without a word. A restart makes it deaf
+ * and in repair mode: numbers before connecting, options after it, then the queues, then the window, which must fit the
+ * numbers. Bytes that have been sent and not been acknowledged are put into the send queue in repair mode, which takes them for
+ * sent; those that have not been sent are written when the connection is let go, which is when the restart is certain. Test:
+ * tcp-connections-go-on. */
 #include "fd/fd-sock.h"
 
 #include <linux/bpf.h>
@@ -49,11 +50,13 @@ void sock_repair_judge(struct fd_file *file, int copy, const struct tcp_info *in
 	s->may_hold = sock_hold_allowed(copy);
 	if (s->protocol != IPPROTO_TCP)
 		s->not_kept = "it is Multipath TCP";
-	else if (info->tcpi_state == BPF_TCP_CLOSE_WAIT || info->tcpi_state == BPF_TCP_LAST_ACK || info->tcpi_state == BPF_TCP_CLOSING)
+	else if (info->tcpi_state == BPF_TCP_CLOSE_WAIT || info->tcpi_state == BPF_TCP_LAST_ACK ||
+	         info->tcpi_state == BPF_TCP_CLOSING)
 		s->not_kept = "the other side has closed it";
 	else if (!can_go_on(info->tcpi_state) || !s->remote.size)
 		s->not_kept = "it is being opened or closed";
-	else if (has_option(file, SOL_SOCKET, SO_ATTACH_FILTER) || has_option(file, SOL_SOCKET, SO_LOCK_FILTER) || s->bpf_filter)
+	else if (has_option(file, SOL_SOCKET, SO_ATTACH_FILTER) || has_option(file, SOL_SOCKET, SO_LOCK_FILTER) ||
+	         s->bpf_filter)
 		s->not_kept = "it has a packet filter";
 	else if (!getsockopt(copy, IPPROTO_TCP, TCP_ULP, layer, &size) && size && layer[0])
 		s->not_kept = "the kernel encrypts it";
@@ -76,7 +79,8 @@ static int read_received(struct fd_capture *cap, struct fd_file *file, int copy)
 	struct sock_state *s = file->state;
 	int unread = 0, err;
 
-	if ((err = choose_queue(copy, TCP_RECV_QUEUE)) || (err = get(copy, TCP_QUEUE_SEQ, &s->tcp.rcv_seq, sizeof(s->tcp.rcv_seq))) ||
+	if ((err = choose_queue(copy, TCP_RECV_QUEUE)) ||
+	    (err = get(copy, TCP_QUEUE_SEQ, &s->tcp.rcv_seq, sizeof(s->tcp.rcv_seq))) ||
 	    (err = sock_queue_save(cap, file, copy)))
 		return err;
 	if (ioctl(copy, SIOCINQ, &unread))
@@ -91,7 +95,8 @@ static int read_written(struct fd_file *file, int copy)
 	const int fin = s->tcp.state != BPF_TCP_ESTABLISHED, fin_queued = s->tcp.state == BPF_TCP_FIN_WAIT1;
 	int queued = 0, unsent = 0, err;
 
-	if ((err = choose_queue(copy, TCP_SEND_QUEUE)) || (err = get(copy, TCP_QUEUE_SEQ, &s->tcp.snd_seq, sizeof(s->tcp.snd_seq))))
+	if ((err = choose_queue(copy, TCP_SEND_QUEUE)) ||
+	    (err = get(copy, TCP_QUEUE_SEQ, &s->tcp.snd_seq, sizeof(s->tcp.snd_seq))))
 		return err;
 	if (ioctl(copy, SIOCOUTQNSD, &unsent) || ioctl(copy, SIOCOUTQ, &queued))
 		return -errno;
@@ -120,7 +125,8 @@ static int read_rest(struct fd_file *file, int copy, const struct tcp_info *info
 	t->timestamps = info->tcpi_options & TCPI_OPT_TIMESTAMPS;
 	t->snd_wscale = info->tcpi_snd_wscale;
 	t->rcv_wscale = info->tcpi_rcv_wscale;
-	if ((err = get(copy, TCP_MAXSEG, &t->mss, sizeof(t->mss))) || (err = get(copy, TCP_TIMESTAMP, &t->timestamp, sizeof(t->timestamp))) ||
+	if ((err = get(copy, TCP_MAXSEG, &t->mss, sizeof(t->mss))) ||
+	    (err = get(copy, TCP_TIMESTAMP, &t->timestamp, sizeof(t->timestamp))) ||
 	    (err = get(copy, TCP_REPAIR_WINDOW, &window, sizeof(window))))
 		return err;
 	t->snd_wl1 = window.snd_wl1;
@@ -181,8 +187,9 @@ int sock_repair_save(struct fd_capture *cap, struct fd_file *file, bool *ret_end
 	if (!err)
 		err = ended ? sock_hold_end(copy, reuse, false) : sock_hold_pause(copy, reuse);
 	if (err)
-		return report_fail(cap->rep, err, "%s: the state of its TCP connection cannot be read: %s; try again, or with --tcp=reset",
-				   fd_file_name(file, name, sizeof(name)), strerror(-err));
+		return report_fail(cap->rep, err,
+		                   "%s: the state of its TCP connection cannot be read: %s; try again, or with --tcp=reset",
+		                   fd_file_name(file, name, sizeof(name)), strerror(-err));
 	file->own = !ended;
 	*ret_ended = ended;
 	return 0;
@@ -197,8 +204,8 @@ int sock_repair_dying(struct fd_capture *cap, struct fd_file *file)
 	AUTO_CLOSE int copy = fd_file_copy(cap, file);
 	int err = copy < 0 ? copy : sock_hold_begin(copy);
 	if (err)
-		report_warn(cap->rep, "%s: the other side of its TCP connection will see it end: %s", fd_file_name(file, name, sizeof(name)),
-			    strerror(-err));
+		report_warn(cap->rep, "%s: the other side of its TCP connection will see it end: %s",
+		            fd_file_name(file, name, sizeof(name)), strerror(-err));
 	return 0;
 }
 
@@ -256,15 +263,16 @@ static int connect_held(const struct fd_file *file, int fd, bool *ret_bound)
 static void word_fault(const struct sock_state *s, int err, bool bound, struct fd_verdict *v)
 {
 	if (!bound)
-		fd_verdict_obstacle(v, "give this host the address (ip address add), or let the connection look reset with --tcp=reset",
-				    "its connection to %s needs the address of %s, which cannot be had here: %s", s->remote_text, s->local_text,
-				    strerror(-err));
+		fd_verdict_obstacle(
+		        v, "give this host the address (ip address add), or let the connection look reset with --tcp=reset",
+		        "its connection to %s needs the address of %s, which cannot be had here: %s", s->remote_text,
+		        s->local_text, strerror(-err));
 	else if (err == -EADDRNOTAVAIL || err == -EADDRINUSE)
 		fd_verdict_obstacle(v, "end who has it (the original?), or let it look reset with --tcp=reset",
-				    "there is a connection from %s to %s on this host already", s->local_text, s->remote_text);
+		                    "there is a connection from %s to %s on this host already", s->local_text, s->remote_text);
 	else
 		fd_verdict_obstacle(v, "see to the route, or let the connection look reset with --tcp=reset",
-				    "its connection to %s cannot be made here: %s", s->remote_text, strerror(-err));
+		                    "its connection to %s cannot be made here: %s", s->remote_text, strerror(-err));
 }
 
 /* Tried on a socket of its own, which is gone without a word. */
@@ -280,14 +288,14 @@ int sock_repair_plan(struct fd_plan *plan, struct fd_file *file, struct fd_verdi
 	AUTO_CLOSE int probe = socket((int)s->domain, (int)s->type | SOCK_CLOEXEC, (int)s->protocol);
 	if (probe < 0 || !sock_hold_allowed(probe)) {
 		fd_verdict_obstacle(v, "run as root, or let the connection look reset with --tcp=reset",
-				    "its connection to %s goes on only with CAP_NET_ADMIN", s->remote_text);
+		                    "its connection to %s goes on only with CAP_NET_ADMIN", s->remote_text);
 		return 0;
 	}
 	sock_options_restore(plan, file, probe, true);
 	int err = sock_hold_begin(probe);
 	if (err)
-		fd_verdict_obstacle(v, "use another kernel, or let the connection look reset with --tcp=reset", "TCP's repair mode: %s",
-				    strerror(-err));
+		fd_verdict_obstacle(v, "use another kernel, or let the connection look reset with --tcp=reset",
+		                    "TCP's repair mode: %s", strerror(-err));
 	else if ((err = connect_held(file, probe, &bound)))
 		word_fault(s, err, bound, v);
 	return 0;
@@ -310,7 +318,8 @@ static int set_options(int fd, const struct sock_tcp *t)
 	return t->timestamps && setsockopt(fd, IPPROTO_TCP, TCP_TIMESTAMP, &t->timestamp, sizeof(t->timestamp)) ? -errno : 0;
 }
 
-/* Writes bytes `from` to `to` of the items into the queue that was chosen; in repair mode a call may take less than it is given. */
+/* Writes bytes `from` to `to` of the items into the queue that was chosen; in repair mode a call may take less than it is
+ * given. */
 static int put_bytes(const struct fd_file *file, int fd, const char *what, size_t from, size_t to)
 {
 	const struct sock_item *items = file->items;
@@ -355,13 +364,17 @@ static void make_room(const struct fd_file *file, int fd)
 static int fill_queues(const struct fd_file *file, int fd)
 {
 	const struct sock_state *s = file->state;
-	const struct tcp_repair_window window = { .snd_wl1 = s->tcp.snd_wl1, .snd_wnd = s->tcp.snd_wnd, .max_window = s->tcp.max_window,
-						  .rcv_wnd = s->tcp.rcv_wnd, .rcv_wup = s->tcp.rcv_wup };
+	const struct tcp_repair_window window = { .snd_wl1 = s->tcp.snd_wl1,
+		                                  .snd_wnd = s->tcp.snd_wnd,
+		                                  .max_window = s->tcp.max_window,
+		                                  .rcv_wnd = s->tcp.rcv_wnd,
+		                                  .rcv_wup = s->tcp.rcv_wup };
 	int err;
 
 	make_room(file, fd);
 	if ((err = choose_queue(fd, TCP_RECV_QUEUE)) || (err = put_bytes(file, fd, "data", 0, bytes_of(file, "data"))) ||
-	    (err = choose_queue(fd, TCP_SEND_QUEUE)) || (err = put_bytes(file, fd, "send", 0, bytes_of(file, "send") - s->tcp.unsent)) ||
+	    (err = choose_queue(fd, TCP_SEND_QUEUE)) ||
+	    (err = put_bytes(file, fd, "send", 0, bytes_of(file, "send") - s->tcp.unsent)) ||
 	    (err = choose_queue(fd, TCP_NO_QUEUE)))
 		return err;
 	return setsockopt(fd, IPPROTO_TCP, TCP_REPAIR_WINDOW, &window, sizeof(window)) ? -errno : 0;
@@ -387,8 +400,9 @@ int sock_repair_make(struct fd_plan *plan, struct fd_file *file)
 	if (!err)
 		err = fill_queues(file, fd);
 	if (err) {
-		report_fail(plan->rep, err, "%s: %s; %s", fd_file_name(file, name, sizeof(name)), v.obstacle ? v.obstacle : strerror(-err),
-			    v.remedy ? v.remedy : "its connection cannot be made again; let it look reset with --tcp=reset");
+		report_fail(plan->rep, err, "%s: %s; %s", fd_file_name(file, name, sizeof(name)),
+		            v.obstacle ? v.obstacle : strerror(-err),
+		            v.remedy ? v.remedy : "its connection cannot be made again; let it look reset with --tcp=reset");
 		fd_verdict_clear(&v);
 		close(fd);
 		return err;
@@ -427,8 +441,9 @@ int sock_repair_live(struct fd_plan *plan, struct fd_file *file)
 	if (err == -ECONNRESET || err == -EPIPE)
 		err = 0;
 	if (err)
-		return report_fail(plan->rep, err, "%s: its connection to %s cannot be let go on: %s; let it look reset with --tcp=reset",
-				   fd_file_name(file, name, sizeof(name)), s->remote_text, strerror(-err));
+		return report_fail(plan->rep, err,
+		                   "%s: its connection to %s cannot be let go on: %s; let it look reset with --tcp=reset",
+		                   fd_file_name(file, name, sizeof(name)), s->remote_text, strerror(-err));
 	if (s->tcp.state != BPF_TCP_ESTABLISHED)
 		shutdown(file->fd, SHUT_WR);
 	return 0;

@@ -41,8 +41,9 @@ struct fd_capture_options {
 	enum stasis_disk disk;
 	uint32_t first_space;          /* first free space number for contents; see img_writer_pages */
 	enum stasis_tcp tcp;
-	/* REPAIR only of a target that is not to go on. Called before a TCP connection of process `pid` is held, so that whatever happens it can be let go again
-	 * with this SO_REUSEADDR; `fd` shows the socket with this inode. Returns 0 or a negative errno. NULL: nobody needs to know. */
+	/* REPAIR only of a target that is not to go on. Called before a TCP connection of process `pid` is held (fd/sock-hold.h), so that
+	 * whatever happens it can be let go again with this SO_REUSEADDR; `fd` shows the socket with this inode. Returns 0 or a negative
+	 * errno. NULL: nobody needs to know. */
 	int (*hold)(void *ctx, pid_t pid, int fd, uint64_t ino, int reuse);
 	void *ctx;
 	const char *image_path;        /* for reflinks: clones are made in its directory; NULL = none are made */

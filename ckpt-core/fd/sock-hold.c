@@ -2,12 +2,13 @@
 /* Holds a TCP connection still.
  *
  * Theory of operation. A classic filter that lets nothing pass sits in front of all of the kernel's TCP (tcp_filter() in
- * net/ipv4/tcp_ipv4.c): a segment is dropped with no trace and no answer, as if the line had lost it, and needs neither netfilter
- * nor a privilege. It goes on first and comes off last at a checkpoint, so that nothing arrives that would be acknowledged and then be
- * lost. A program can neither read nor write in repair mode, but does not notice the filter: so repair mode is on only while a
- * connection is read, and once more when the program is about to be killed (checkpoint.c sees to it that it does not run then). Should
- * we be killed in between, it works on, and who has the undo list takes the filter off. A socket that is closed in repair mode sends neither FIN nor RST (__tcp_close() in
- * net/ipv4/tcp.c). Leaving repair mode clears SO_REUSEADDR (sk_reuse). Tests: tcp-connections-go-on, tcp-connections-faults. */
+ * net/ipv4/tcp_ipv4.c): a segment is dropped with no trace and no answer, as if the line had lost it, and needs neither
+ * netfilter nor a privilege. It goes on first and comes off last at a checkpoint, so that nothing arrives that would be
+ * acknowledged and then be lost. A program can neither read nor write in repair mode, but does not notice the filter: so repair
+ * mode is on only while a connection is read, and once more when the program is about to be killed (checkpoint.c sees to it
+ * that it does not run then). Should we be killed in between, it works on, and who has the undo list takes the filter off. A
+ * socket that is closed in repair mode sends neither FIN nor RST (__tcp_close() in net/ipv4/tcp.c). Leaving repair mode clears
+ * SO_REUSEADDR (sk_reuse). Tests: tcp-connections-go-on, tcp-connections-faults. */
 #include "fd/sock-hold.h"
 
 #include <errno.h>
@@ -19,7 +20,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-/* The question for a socket's network namespace asks for the same right as repair mode does (sock_ioctl, tcp_can_repair_sock). */
+/* The question for a socket's network namespace asks for the same right as repair mode does (sock_ioctl, tcp_can_repair_sock).
+ */
 bool sock_hold_allowed(int fd)
 {
 	int netns = ioctl(fd, SIOCGSKNS);

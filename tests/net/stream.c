@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* One end of a TCP connection: writes as much as the other end takes and reads at a rate of its own, so that data piles up everywhere on
- * the way. Each byte depends on its place and on a number drawn by the writer, which is told once: none may be missing or come twice.
+/* One end of a TCP connection: writes as much as the other end takes and reads at a rate of its own, so that data piles up
+ *everywhere on the way. Each byte depends on its place and on a number drawn by the writer, which is told once: none may be
+ *missing or come twice.
  *
  * usage: stream LOG listen|connect ADDRESS PORT BYTES
  *	BYTES	how many it reads in every 5 ms
- * LOG gets lines "ready PID", "at RECEIVED SENT UNREAD UNACKNOWLEDGED", "end ERRNO" when the connection fails, "done RECEIVED SENT" when
- * both sides have ended it, "BAD why". SIGUSR1: writes no more. The log is opened anew for each line. */
+ * LOG gets lines "ready PID", "at RECEIVED SENT UNREAD UNACKNOWLEDGED", "end ERRNO" when the connection fails, "done RECEIVED
+ *SENT" when both sides have ended it, "BAD why". SIGUSR1: writes no more. The log is opened anew for each line. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -107,7 +108,8 @@ static void talk(int fd, size_t rate)
 {
 	struct way in = { 0 }, out = { 0 };
 
-	if (getrandom(&out.seed, sizeof(out.seed), 0) != sizeof(out.seed) || write(fd, &out.seed, sizeof(out.seed)) != sizeof(out.seed) ||
+	if (getrandom(&out.seed, sizeof(out.seed), 0) != sizeof(out.seed) ||
+	    write(fd, &out.seed, sizeof(out.seed)) != sizeof(out.seed) ||
 	    recv(fd, &in.seed, sizeof(in.seed), MSG_WAITALL) != sizeof(in.seed)) {
 		say("BAD no greeting\n");
 		exit(1);
@@ -160,7 +162,8 @@ int main(int argc, char **argv)
 	fd = socket(at.any.sa_family, SOCK_STREAM, 0);
 	if (!strcmp(argv[2], "listen")) {
 		listener = fd; /* without SO_REUSEADDR, and open for good */
-		if (bind(listener, &at.any, size) || listen(listener, 4) || (say("listening\n"), fd = accept(listener, NULL, NULL)) < 0) {
+		if (bind(listener, &at.any, size) || listen(listener, 4) ||
+		    (say("listening\n"), fd = accept(listener, NULL, NULL)) < 0) {
 			say("BAD %s\n", strerror(errno));
 			return 1;
 		}
