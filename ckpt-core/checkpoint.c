@@ -71,6 +71,7 @@ struct checkpoint {
 	int pidfd;
 	struct frozen frozen;
 	bool is_frozen;
+	bool held_back;     /* SIGSTOP is pending for the target */
 	struct findings findings;
 	struct found found;
 	bool is_found;      /* `found` is to be finished */
@@ -84,14 +85,21 @@ struct checkpoint {
 	uint64_t begin_us, freeze_us;
 };
 
+/* fd_capture_options.hold */
+static int note_held(void *ctx, pid_t pid, int fd, uint64_t ino, int reuse)
+{
+	return undo_note_tcp(ctx, pid, fd, ino, reuse);
+}
+
 /* Everything that can be known of a process, running or (`frozen` not NULL) stopped: descriptors, mappings, what plugins say. On
  * failure there is nothing to finish. Sessions of plugins that are open in `f` go on. `f` must not move. */
 static int survey(struct stasis_job *job, pid_t pid, int pidfd, const struct stasis_checkpoint_options *opt, struct frozen *frozen,
-		  struct found *f, struct findings *findings)
+		  struct undo_journal *journal, struct found *f, struct findings *findings)
 {
 	struct fd_process proc = { .pid = pid, .pidfd = pidfd };
 	struct fd_capture_options fo = { .frozen = frozen != NULL, .disk = opt ? opt->disk : STASIS_DISK_AUTO, .first_space = COLLECT_FILE_SPACE,
-					 .image_path = opt ? opt->image : NULL, .compared = opt && opt->parent, .claims = job->claims, .n_claims = job->n_claims,
+					 .tcp = opt ? opt->tcp : STASIS_TCP_AUTO, .hold = note_held, .ctx = journal, .image_path = opt ? opt->image : NULL,
+					 .compared = opt && opt->parent, .claims = job->claims, .n_claims = job->n_claims,
 					 .plugins = job->plugins, .n_plugins = job->n_plugins };
 	int err = fd_capture_create(&job->rep, &fo, &f->files);
 
@@ -127,7 +135,7 @@ int stasis_check(struct stasis_job *job, pid_t pid, const struct stasis_checkpoi
 	AUTO_CLOSE int pidfd = open_pidfd(&job->rep, pid);
 	if (pidfd < 0)
 		return pidfd;
-	if ((err = survey(job, pid, pidfd, options, NULL, &found, ret)))
+	if ((err = survey(job, pid, pidfd, options, NULL, NULL, &found, ret)))
 		return err;
 	found_finish(&found);
 	return 0;
@@ -145,7 +153,7 @@ static int phase_check(struct checkpoint *cp)
 		return err;
 	if ((cp->pidfd = open_pidfd(cp->rep, cp->pid)) < 0)
 		return cp->pidfd;
-	if ((err = survey(cp->job, cp->pid, cp->pidfd, cp->opt, NULL, &cp->found, &cp->findings)))
+	if ((err = survey(cp->job, cp->pid, cp->pidfd, cp->opt, NULL, NULL, &cp->found, &cp->findings)))
 		return err;
 	cp->is_found = true;
 	if ((err = findings_refuse(&cp->findings, cp->rep, -EOPNOTSUPP)))
@@ -230,7 +238,7 @@ static int phase_collect(struct checkpoint *cp)
 	collect_finish(c);
 	fd_capture_destroy(cp->found.files);
 	cp->is_found = false;
-	int err = survey(cp->job, cp->pid, cp->pidfd, cp->opt, &cp->frozen, &cp->found, &cp->findings);
+	int err = survey(cp->job, cp->pid, cp->pidfd, cp->opt, &cp->frozen, cp->journal, &cp->found, &cp->findings);
 	cp->is_found = !err;
 	if (err || (err = findings_refuse(&cp->findings, cp->rep, -EOPNOTSUPP)))
 		return err;
@@ -319,6 +327,40 @@ static int phase_thaw(struct checkpoint *cp)
 	return cp->child ? thaw(cp) : 0;
 }
 
+/* While connections are in repair mode the target, which could not use them, must not run should we be killed: then a SIGSTOP takes over
+ * from ptrace, until the front has put the connections right. A target that is stopped by job control stays so by itself. Test:
+ * tcp-connections-faults. */
+static int hold_back(struct checkpoint *cp)
+{
+	if (cp->held_back || cp->frozen.threads.items[0].group_stop)
+		return 0;
+	int err = undo_note_stop(cp->journal, cp->pid);
+	if (!err && kill(cp->pid, SIGSTOP))
+		err = -errno;
+	cp->held_back = !err;
+	return err ? report_fail(cp->rep, err, "process %d: it cannot be held back: %s", cp->pid, strerror(-err)) : 0;
+}
+
+static int hold_back_no_more(struct checkpoint *cp)
+{
+	if (!cp->held_back)
+		return 0;
+	int err = tracee_drop_stop(&cp->frozen.threads.items[0]);
+	if (!err)
+		undo_forget_stop(cp->journal);
+	cp->held_back = false;
+	return err ? report_fail(cp->rep, err, "process %d: a SIGSTOP of ours cannot be taken back: %s", cp->pid, strerror(-err)) : 0;
+}
+
+static int save_late(struct checkpoint *cp)
+{
+	int err = fd_capture_holds(cp->found.files) ? hold_back(cp) : 0;
+
+	if (!err)
+		err = fd_capture_save_late(cp->found.files, cp->writer);
+	return err ? err : hold_back_no_more(cp);
+}
+
 static int phase_write(struct checkpoint *cp)
 {
 	int err = cp->child ? collect_verify(&cp->found.collect, cp->child) : 0;
@@ -328,7 +370,7 @@ static int phase_write(struct checkpoint *cp)
 		err = collect_pages(&cp->found.collect, cp->child ? cp->child : cp->pid, cp->writer);
 
 	if (!err)
-		err = fd_capture_save_late(cp->found.files, cp->writer);
+		err = save_late(cp);
 	return err || cp->child || cp->opt->stop ? err : thaw(cp);
 }
 
@@ -357,6 +399,8 @@ static int phase_commit(struct checkpoint *cp)
 	res->n_files = fd_capture_count(cp->found.files);
 	if (cp->opt->stop) {
 		/* Its threads are ours to wait for while we trace them; the leader then goes to its own parent. */
+		if (fd_capture_holds(cp->found.files) && !hold_back(cp))
+			fd_capture_dying(cp->found.files);
 		kill(cp->pid, SIGKILL);
 		while (waitpid(-1, NULL, __WALL) > 0 || errno == EINTR)
 			;
@@ -383,6 +427,8 @@ static void unwind(struct checkpoint *cp)
 	img_writer_destroy(cp->writer);
 	img_reader_destroy(cp->parent);
 	if (cp->is_frozen) {
+		undo_connections(cp->journal, cp->rep);
+		hold_back_no_more(cp);
 		undo_run(cp->journal, cp->rep, &cp->frozen, false);
 		freeze_thaw(&cp->frozen);
 	} else {
@@ -487,6 +533,8 @@ int stasis_checkpoint(struct stasis_job *job, pid_t pid, const struct stasis_che
 	struct checkpoint cp = { .job = job, .rep = &job->rep, .opt = options, .pid = pid, .pidfd = -1 };
 	int fds[2], err;
 
+	if (options->tcp == STASIS_TCP_REPAIR && !options->stop)
+		return report_fail(&job->rep, -EINVAL, "connections go on with a target that runs on, so --tcp=repair goes with --stop only");
 	cp.journal = undo_create();
 	cp.shared = mmap(NULL, sizeof(*cp.shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (!cp.journal || cp.shared == MAP_FAILED || pipe2(fds, O_CLOEXEC) < 0)

@@ -31,6 +31,11 @@ void stasis_job_plugins(struct stasis_job *job, const struct stasis_plugin *cons
 
 enum stasis_disk { STASIS_DISK_AUTO, STASIS_DISK_COPY, STASIS_DISK_NONE };
 
+/* TCP connections to outside. REPAIR: their state is saved, the target is killed without a word to the other side, and they go on at a
+ * restart, or it is refused; only of a target that does not run on, for a connection has one future only. RESET: they look reset by
+ * the other side. AUTO: of a checkpoint RESET, of a restart as the image has it. */
+enum stasis_tcp { STASIS_TCP_AUTO, STASIS_TCP_REPAIR, STASIS_TCP_RESET };
+
 struct stasis_checkpoint_options {
 	const char *image; /* path to be */
 	bool stop;         /* kill the target once the image is whole */
@@ -38,6 +43,7 @@ struct stasis_checkpoint_options {
 	enum img_codec codec;
 	int level;
 	enum stasis_disk disk;
+	enum stasis_tcp tcp;
 	const char *name; /* the target's registered name, kept in the image; may be NULL */
 	/* Of a target that goes on: a copy-on-write picture is written while it runs, or it stands still until the image is written. Auto: the
 	 * first, and where there is no room for that the second, with a warning. */
@@ -87,6 +93,7 @@ struct stasis_restart_options {
 	struct stasis_page_store *store; /* borrowed; may be NULL */
 	/* The target's monotonic clock, and with it a guest's: goes on where it was, or jumps by the real time that has passed. */
 	enum { STASIS_CLOCK_CONTINUE, STASIS_CLOCK_REALTIME } clock;
+	enum stasis_tcp tcp;
 	struct findings *findings; /* filled when not NULL */
 	/* Called in the caller's process when everything is in place but no file has been changed yet, with the pid of the first
 	 * process as the caller sees it. May still refuse, with a negative errno, worded: then nothing is left. May be NULL. */

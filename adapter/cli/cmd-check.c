@@ -7,6 +7,7 @@
 #include "findings-view.h"
 #include "session.h"
 #include "target.h"
+#include "tcp-option.h"
 #include "words.h"
 
 static int check_show(struct session *s, const struct target *t, const struct findings *found)
@@ -53,10 +54,12 @@ static int check_target(struct session *s, const char *word, const struct stasis
 static int check_main(const struct cli_command *cmd, int argc, const char **argv)
 {
 	AUTO_FREE char *disk = NULL;
+	AUTO_FREE char *tcp = NULL;
 	struct args_common common = { 0 };
 	struct stasis_checkpoint_options options = { 0 };
 	struct poptOption table[] = {
 		{ "disk", '\0', POPT_ARG_STRING, &disk, 0, "as for checkpoint: auto, copy or none", "HOW" },
+		{ "tcp", '\0', POPT_ARG_STRING, &tcp, 0, "as for checkpoint: reset or repair", "HOW" },
 		ARGS_JSON(&common),
 		ARGS_TALK(&common),
 		ARGS_HELP(&common),
@@ -70,6 +73,8 @@ static int check_main(const struct cli_command *cmd, int argc, const char **argv
 		status = args_need_words(cmd, &args, 1, "the TARGET");
 	if (status < 0)
 		status = disk_option(cmd, disk, &options.disk);
+	if (status < 0)
+		status = tcp_option(cmd, tcp, &options.tcp);
 	if (status < 0) {
 		status = CLI_FAILED;
 		if (!session_init(&s, cmd, &common, false)) {

@@ -9,13 +9,14 @@
 #include "registry.h"
 #include "session.h"
 #include "target.h"
+#include "tcp-option.h"
 #include "words.h"
 
 struct checkpoint_args {
 	struct args_common common;
 	struct stasis_checkpoint_options options;
 	struct hooks hooks;
-	char *image, *compress, *disk, *snapshot;
+	char *image, *compress, *disk, *snapshot, *tcp;
 	int stop, force, incremental, timeout_ms;
 };
 
@@ -125,6 +126,10 @@ static int checkpoint_words(const struct cli_command *cmd, struct checkpoint_arg
 		status = disk_option(cmd, a->disk, &a->options.disk);
 	if (status < 0)
 		status = snapshot_option(cmd, a);
+	if (status < 0)
+		status = tcp_option(cmd, a->tcp, &a->options.tcp);
+	if (status < 0 && a->options.tcp == STASIS_TCP_REPAIR && !a->stop)
+		status = args_wrong(cmd, "--tcp=repair goes with --stop only: the connections go on with a target that runs on");
 	a->options.image = a->image;
 	a->options.stop = a->stop;
 	a->options.overwrite = a->force;
@@ -155,6 +160,9 @@ static int checkpoint_main(const struct cli_command *cmd, int argc, const char *
 		{ "incremental", '\0', POPT_ARG_NONE, &a.incremental, 0, "write only what differs from the parent", NULL },
 		{ "parent", '\0', POPT_ARG_STRING, &a.options.parent, 0, "the image that an incremental one begins from, and needs", "IMAGE" },
 		{ "parent-dir", '\0', POPT_ARG_STRING, &a.options.parent_dir, 0, "look here first for parents of the parent", "DIR" },
+		{ "tcp", '\0', POPT_ARG_STRING, &a.tcp, 0,
+		  "connections to outside, with --stop. repair: they are kept in the image and go on after a restart; reset: they look reset "
+		  "then (default)", "HOW" },
 		{ "timeout", '\0', POPT_ARG_INT, &a.timeout_ms, 0,
 		  "give up when the threads do not stop within this time (default 10000)", "MS" },
 		HOOKS_OPTIONS(&a.hooks, OPTION_HOOK),
@@ -184,6 +192,7 @@ static int checkpoint_main(const struct cli_command *cmd, int argc, const char *
 	free(a.snapshot);
 	free((char *)(uintptr_t)a.options.parent);
 	free((char *)(uintptr_t)a.options.parent_dir);
+	free(a.tcp);
 	return status;
 }
 

@@ -18,6 +18,7 @@
 #include "registry.h"
 #include "restart-plan.h"
 #include "session.h"
+#include "tcp-option.h"
 #include "words.h"
 
 enum { OPTION_MAP = 1, OPTION_MAP_FILE, OPTION_HOOK };
@@ -311,6 +312,8 @@ static int restart_words(const struct cli_command *cmd, const struct restart_arg
 		options->lazy = lazy;
 	}
 	if (status < 0)
+		status = tcp_option(cmd, a->tcp, &options->tcp);
+	if (status < 0)
 		status = hooks_check_timeout(cmd, &a->hooks);
 	if (status < 0 && a->common.json && !a->plan)
 		status = args_wrong(cmd, "--json goes with --plan: a restarted target has the standard output for itself");
@@ -372,6 +375,8 @@ static int restart_main(const struct cli_command *cmd, int argc, const char **ar
 		{ "clones", '\0', POPT_ARG_INT, &a.clones, 0,
 		  "restart it N times at once; {n} in --map, --pidfile and --name becomes the number of the clone, from 1", "N" },
 		{ "parent-dir", '\0', POPT_ARG_STRING, &options.parent_dir, 0, "look here first for parents of an incremental image", "DIR" },
+		{ "tcp", '\0', POPT_ARG_STRING, &a.tcp, 0,
+		  "connections that the image has kept: repair: they go on (default), and all must; reset: they look reset", "HOW" },
 		{ "host-pids", '\0', POPT_ARG_NONE, &a.host_pids, 0,
 		  "no pid namespace of its own; the old pids must be free", NULL },
 		{ "stopped", '\0', POPT_ARG_NONE, &a.stopped, 0, "leave the target stopped, for a debugger", NULL },
@@ -404,6 +409,7 @@ static int restart_main(const struct cli_command *cmd, int argc, const char **ar
 	free(a.clock);
 	free(a.lazy);
 	free((char *)(uintptr_t)options.parent_dir);
+	free(a.tcp);
 	free(a.name);
 	return status;
 }

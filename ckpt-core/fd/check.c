@@ -111,18 +111,23 @@ int fd_capture_check(struct fd_capture *cap, struct findings *findings)
 	return 0;
 }
 
-static int save_file(struct fd_capture *cap, struct fd_file *file, struct img_writer *w)
+static int save_state(struct fd_file *file, struct img_writer *w)
 {
 	const struct fd_kind *kind = file->kind;
-	int err = kind->save ? kind->save(cap, file, w) : 0;
+	int err = kind->state_schema ? img_writer_record(w, kind->state_schema, file->state) : 0;
 
-	if (!err)
-		err = img_writer_record(w, &fd_file_schema, &file->r);
-	if (!err && kind->state_schema)
-		err = img_writer_record(w, kind->state_schema, file->state);
 	for (size_t i = 0; !err && i < file->n_items; i++)
 		err = img_writer_record(w, kind->item_schema, (char *)file->items + i * kind->item_schema->size);
 	return err;
+}
+
+static int save_file(struct fd_capture *cap, struct fd_file *file, struct img_writer *w)
+{
+	int err = file->kind->save ? file->kind->save(cap, file, w) : 0;
+
+	if (!err)
+		err = img_writer_record(w, &fd_file_schema, &file->r);
+	return err || file->later ? err : save_state(file, w);
 }
 
 int fd_capture_save(struct fd_capture *cap, struct img_writer *w)
@@ -148,5 +153,26 @@ int fd_capture_save(struct fd_capture *cap, struct img_writer *w)
 
 int fd_capture_save_late(struct fd_capture *cap, struct img_writer *w)
 {
-	return fd_back_save_late(cap, w);
+	int err = fd_back_save_late(cap, w);
+
+	vec_each(&cap->files, it) {
+		if (!err && (*it)->later && !(err = (*it)->kind->save_late(cap, *it)))
+			err = save_state(*it, w);
+	}
+	return err;
+}
+
+bool fd_capture_holds(const struct fd_capture *cap)
+{
+	vec_each(&cap->files, it)
+		if ((*it)->later)
+			return true;
+	return false;
+}
+
+void fd_capture_dying(struct fd_capture *cap)
+{
+	vec_each(&cap->files, it)
+		if ((*it)->later && (*it)->kind->dying)
+			(*it)->kind->dying(cap, *it);
 }

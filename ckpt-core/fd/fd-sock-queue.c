@@ -14,9 +14,9 @@
 
 #define PIECE (256u * 1024) /* of a stream, in one record */
 
-static int add_data(struct fd_file *file, const void *data, size_t size)
+static int add_piece(struct fd_file *file, const char *what, const void *data, size_t size)
 {
-	struct sock_item item = { .what = strdup("data"), .value = { malloc(size ? size : 1), size } };
+	struct sock_item item = { .what = strdup(what), .value = { malloc(size ? size : 1), size } };
 	int err = -ENOMEM;
 
 	if (item.what && item.value.data) {
@@ -30,12 +30,17 @@ static int add_data(struct fd_file *file, const void *data, size_t size)
 	return err;
 }
 
-static int add_stream(struct fd_file *file, const char *data, size_t size)
+static int add_data(struct fd_file *file, const void *data, size_t size)
+{
+	return add_piece(file, "data", data, size);
+}
+
+int sock_queue_add(struct fd_file *file, const char *what, const void *data, size_t size)
 {
 	int err = 0;
 
 	for (size_t done = 0; done < size && !err; done += PIECE)
-		err = add_data(file, data + done, size - done < PIECE ? size - done : PIECE);
+		err = add_piece(file, what, (const char *)data + done, size - done < PIECE ? size - done : PIECE);
 	return err;
 }
 
@@ -145,7 +150,7 @@ static int peek_stream_at_once(struct fd_file *file, int copy, int in_queue, boo
 	if (n < in_queue)
 		return 0;
 	*ret_whole = true;
-	return add_stream(file, buffer, (size_t)n);
+	return sock_queue_add(file, "data", buffer, (size_t)n);
 }
 
 int sock_queue_save(struct fd_capture *cap, struct fd_file *file, int copy)
@@ -181,8 +186,8 @@ size_t sock_queue_bytes(const struct fd_file *file)
 	return n;
 }
 
-/* Makes a buffer at least `want` bytes as the kernel counts (that is, twice what is asked for). */
-static void enlarge(int fd, int name, int force_name, size_t want)
+/* The kernel counts twice what is asked for. */
+void sock_queue_enlarge(int fd, int name, int force_name, size_t want)
 {
 	int now = 0, ask = want / 2 > INT32_MAX / 2 ? INT32_MAX / 2 : (int)(want / 2);
 	socklen_t size = sizeof(now);
@@ -221,9 +226,9 @@ int sock_queue_put(struct fd_plan *plan, const struct fd_file *file, int writer,
 	if (!messages)
 		return 0;
 	/* Each message, and each buffer of a stream, costs the kernel its size rounded up and some more. */
-	enlarge(writer, SO_SNDBUF, SO_SNDBUFFORCE, 2 * bytes + messages * 4096);
+	sock_queue_enlarge(writer, SO_SNDBUF, SO_SNDBUFFORCE, 2 * bytes + messages * 4096);
 	if (s->domain != AF_UNIX)
-		enlarge(reader, SO_RCVBUF, SO_RCVBUFFORCE, 4 * bytes + messages * 4096);
+		sock_queue_enlarge(reader, SO_RCVBUF, SO_RCVBUFFORCE, 4 * bytes + messages * 4096);
 	for (size_t i = 0; i < file->n_items; i++) {
 		if (strcmp(items[i].what, "data"))
 			continue;

@@ -29,6 +29,22 @@ static const struct img_field state_fields[] = {
 	IMG_FIELD(19, sock_state, mode, IMG_U32, IMG_OCT),
 	IMG_FIELD(20, sock_state, uid, IMG_U32, IMG_DEC),
 	IMG_FIELD(21, sock_state, gid, IMG_U32, IMG_DEC),
+	IMG_FIELD(22, sock_state, tcp.state, IMG_U32, IMG_DEC),
+	IMG_FIELD(23, sock_state, tcp.snd_seq, IMG_U32, IMG_DEC),
+	IMG_FIELD(24, sock_state, tcp.rcv_seq, IMG_U32, IMG_DEC),
+	IMG_FIELD(25, sock_state, tcp.unsent, IMG_U32, IMG_DEC),
+	IMG_FIELD(26, sock_state, tcp.mss, IMG_U32, IMG_DEC),
+	IMG_FIELD(27, sock_state, tcp.wscale, IMG_BOOL, IMG_DEC),
+	IMG_FIELD(28, sock_state, tcp.sack, IMG_BOOL, IMG_DEC),
+	IMG_FIELD(29, sock_state, tcp.timestamps, IMG_BOOL, IMG_DEC),
+	IMG_FIELD(30, sock_state, tcp.snd_wscale, IMG_U32, IMG_DEC),
+	IMG_FIELD(31, sock_state, tcp.rcv_wscale, IMG_U32, IMG_DEC),
+	IMG_FIELD(32, sock_state, tcp.timestamp, IMG_U32, IMG_DEC),
+	IMG_FIELD(33, sock_state, tcp.snd_wl1, IMG_U32, IMG_DEC),
+	IMG_FIELD(34, sock_state, tcp.snd_wnd, IMG_U32, IMG_DEC),
+	IMG_FIELD(35, sock_state, tcp.max_window, IMG_U32, IMG_DEC),
+	IMG_FIELD(36, sock_state, tcp.rcv_wnd, IMG_U32, IMG_DEC),
+	IMG_FIELD(37, sock_state, tcp.rcv_wup, IMG_U32, IMG_DEC),
 };
 const struct img_schema sock_state_schema = IMG_SCHEMA("SOCK", 1, IMG_MUST_UNDERSTAND, "socket", sock_state, state_fields);
 
@@ -43,7 +59,7 @@ static const struct img_field item_fields[] = {
 const struct img_schema sock_item_schema =
 	IMG_SCHEMA("SKIT", 1, IMG_MUST_UNDERSTAND, "socket option or unread data", sock_item, item_fields);
 
-static const char *const role_names[SOCK_ROLES] = { "idle", "listening", "pair", "closed", "reset" };
+static const char *const role_names[SOCK_ROLES] = { "idle", "listening", "pair", "closed", "reset", "kept" };
 
 const char *sock_role_name(enum sock_role role)
 {
@@ -193,7 +209,8 @@ static bool items_known(const struct fd_file *file)
 	const struct sock_item *items = file->items;
 
 	for (size_t i = 0; i < file->n_items; i++)
-		if (strcmp(items[i].what, "option") && strcmp(items[i].what, "data") && strcmp(items[i].what, "group"))
+		if (strcmp(items[i].what, "option") && strcmp(items[i].what, "data") && strcmp(items[i].what, "group") &&
+		    strcmp(items[i].what, "send"))
 			return false;
 	return true;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* TCP sockets. Listening and bound ones are bound again; a connection to outside is found reset by its peer; one between two
+/* TCP sockets. Listening and bound ones are bound again; a connection to outside is found reset by its peer, or goes on (fd-sock-repair.c); one between two
  * sockets of the tree is made anew over the loopback interface. What was received and not read comes first in any case. */
 #include "fd/fd-sock.h"
 
@@ -72,6 +72,7 @@ static int tcp_inspect(struct fd_capture *cap, struct fd_file *file, const struc
 		s->shutdown |= 2;
 	s->outside = true; /* unless resolve finds the other end */
 	s->error = true;
+	sock_repair_judge(file, look->copy, &info);
 	return sock_set_role(file, s->shutdown & 1 ? SOCK_ROLE_CLOSED : SOCK_ROLE_RESET);
 }
 
@@ -130,6 +131,8 @@ static int tcp_resolve(struct fd_capture *cap, struct fd_file *file)
 		err = sock_set_role(file, SOCK_ROLE_PAIR);
 		return err ? err : sock_set_role(other, SOCK_ROLE_PAIR);
 	}
+	if (cap->o.tcp == STASIS_TCP_REPAIR && !s->not_kept)
+		return sock_set_role(file, SOCK_ROLE_KEPT);
 	file->r.stdio = true;
 	return 0;
 }
@@ -177,6 +180,7 @@ static int tcp_check(struct fd_capture *cap, struct fd_file *file, struct fd_ver
 {
 	const struct sock_state *s = file->state;
 	const char *where = s->other_netns ? ", in the network namespace of whoever restarts" : "";
+	const char *why = cap->o.tcp == STASIS_TCP_REPAIR && s->outside ? s->not_kept : NULL, *so = why ? ": " : "";
 	int err = 0;
 
 	switch (s->as) {
@@ -189,8 +193,8 @@ static int tcp_check(struct fd_capture *cap, struct fd_file *file, struct fd_ver
 		break;
 	case SOCK_ROLE_RESET:
 		if (s->outside)
-			fd_verdict_action(v, "connection to %s: unread data saved, then it looks reset by the other side",
-					  s->remote_text ? s->remote_text : "nobody yet");
+			fd_verdict_action(v, "connection to %s: unread data saved, then it looks reset by the other side%s%s",
+					  s->remote_text ? s->remote_text : "nobody yet", so, why ? why : "");
 		else
 			fd_verdict_action(v, "ended connection: unread data saved");
 		break;
@@ -201,6 +205,13 @@ static int tcp_check(struct fd_capture *cap, struct fd_file *file, struct fd_ver
 		else
 			fd_verdict_action(v, "listens on %s again%s; clients not accepted by then are dropped", s->local_text,
 					  where);
+		break;
+	case SOCK_ROLE_KEPT:
+		fd_verdict_action(v, "connection to %s: goes on, with all that is in its queues", s->remote_text);
+		if (!s->may_hold)
+			fd_verdict_obstacle(v, "run as root, or use --tcp=reset",
+					    "its connection to %s can be kept only with CAP_NET_ADMIN over its network namespace",
+					    s->remote_text);
 		break;
 	case SOCK_ROLE_IDLE:
 	case SOCK_ROLES:
@@ -215,10 +226,39 @@ static int tcp_save(struct fd_capture *cap, struct fd_file *file, struct img_wri
 	const struct sock_state *s = file->state;
 
 	(void)w;
-	if (s->as == SOCK_ROLE_LISTENING || s->as == SOCK_ROLE_IDLE)
+	file->later = s->as == SOCK_ROLE_KEPT;
+	if (s->as == SOCK_ROLE_LISTENING || s->as == SOCK_ROLE_IDLE || s->as == SOCK_ROLE_KEPT)
 		return 0;
 	AUTO_CLOSE int copy = fd_file_copy(cap, file);
 	return copy < 0 ? copy : sock_queue_save(cap, file, copy);
+}
+
+/* The role of a connection that has ended while the target stood. */
+static int inspect_ended(struct fd_file *file, int copy)
+{
+	struct sock_state *s = file->state;
+	struct tcp_info info = { 0 };
+	socklen_t size = sizeof(info);
+
+	if (getsockopt(copy, IPPROTO_TCP, TCP_INFO, &info, &size))
+		return -errno;
+	if (info.tcpi_state == BPF_TCP_CLOSE)
+		return inspect_closed(file, copy);
+	s->shutdown |= 1;
+	return sock_set_role(file, SOCK_ROLE_CLOSED);
+}
+
+static int tcp_save_late(struct fd_capture *cap, struct fd_file *file)
+{
+	bool ended = false;
+	int err = sock_repair_save(cap, file, &ended);
+
+	if (err || !ended)
+		return err;
+	AUTO_CLOSE int copy = fd_file_copy(cap, file);
+	if (copy >= 0 && !(err = inspect_ended(file, copy)))
+		err = sock_queue_save(cap, file, copy);
+	return copy < 0 ? copy : err;
 }
 
 /* ---- restore ---- */
@@ -303,9 +343,14 @@ static int tcp_plan(struct fd_plan *plan, struct fd_file *file, struct fd_verdic
 				  s->local_text);
 		return s->local.size ? try_bind(plan, file, v) : 0;
 	}
+	if (s->as == SOCK_ROLE_KEPT && plan->o.tcp != STASIS_TCP_RESET)
+		return sock_repair_plan(plan, file, v);
+	if (s->outside && s->as == SOCK_ROLE_RESET && plan->o.tcp == STASIS_TCP_REPAIR)
+		fd_verdict_obstacle(v, "leave out --tcp, or checkpoint with --stop --tcp=repair",
+				    "the image does not have the state of its connection to %s", s->remote_text ? s->remote_text : "outside");
 	if (s->outside)
 		fd_verdict_action(v, "its connection to %s looks %s by the other side",
-				  s->remote_text ? s->remote_text : "outside", s->as == SOCK_ROLE_RESET ? "reset" : "closed");
+				  s->remote_text ? s->remote_text : "outside", s->as == SOCK_ROLE_CLOSED ? "closed" : "reset");
 	return 0;
 }
 
@@ -453,12 +498,12 @@ static int make_ended(struct fd_plan *plan, struct fd_file *file)
 	else if (err)
 		return err;
 	err = finish(plan, file);
-	if (s->as == SOCK_ROLE_RESET)
+	if (s->as != SOCK_ROLE_CLOSED)
 		setsockopt(other, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
 	else if (s->shutdown & 2)
 		shutdown(file->fd, SHUT_WR);
 	close(STEAL_FD(other));
-	if (s->as == SOCK_ROLE_RESET && !s->error)
+	if (s->as != SOCK_ROLE_CLOSED && !s->error)
 		getsockopt(file->fd, SOL_SOCKET, SO_ERROR, &value, &size); /* the program has seen it */
 	return err;
 }
@@ -493,6 +538,20 @@ static int make_bound(struct fd_plan *plan, struct fd_file *file)
 	return err;
 }
 
+/* A connection that was accepted has the listener's port: the listener, which may not insist on it, gets it first. */
+static int make_kept(struct fd_plan *plan, struct fd_file *file)
+{
+	vec_each(&plan->files, it) {
+		const struct sock_state *s = (*it)->state;
+		if ((*it)->kind != &fd_kind_tcp || s->as != SOCK_ROLE_LISTENING || (*it)->fd >= 0 || (*it)->foreign_fd || (*it)->slot_fd < 0)
+			continue;
+		int err = make_bound(plan, *it);
+		if (err)
+			return err;
+	}
+	return sock_repair_make(plan, file);
+}
+
 static int tcp_prepare(struct fd_plan *plan, struct fd_file *file)
 {
 	const struct sock_state *s = file->state;
@@ -500,6 +559,8 @@ static int tcp_prepare(struct fd_plan *plan, struct fd_file *file)
 	switch (s->as) {
 	case SOCK_ROLE_PAIR:
 		return file->fd >= 0 ? 0 : make_pair(plan, file);
+	case SOCK_ROLE_KEPT:
+		return plan->o.tcp == STASIS_TCP_RESET ? make_ended(plan, file) : make_kept(plan, file);
 	case SOCK_ROLE_CLOSED:
 	case SOCK_ROLE_RESET:
 		return make_ended(plan, file);
@@ -511,6 +572,13 @@ static int tcp_prepare(struct fd_plan *plan, struct fd_file *file)
 	return make_bound(plan, file);
 }
 
+static int tcp_live(struct fd_plan *plan, struct fd_file *file)
+{
+	const struct sock_state *s = file->state;
+
+	return s->as == SOCK_ROLE_KEPT && plan->o.tcp != STASIS_TCP_RESET ? sock_repair_live(plan, file) : 0;
+}
+
 const struct fd_kind fd_kind_tcp = {
 	.name = "tcp socket",
 	.state_schema = &sock_state_schema,
@@ -520,6 +588,9 @@ const struct fd_kind fd_kind_tcp = {
 	.resolve = tcp_resolve,
 	.check = tcp_check,
 	.save = tcp_save,
+	.save_late = tcp_save_late,
+	.dying = sock_repair_dying,
 	.plan = tcp_plan,
 	.prepare = tcp_prepare,
+	.live = tcp_live,
 };

@@ -53,7 +53,7 @@ int unix_plan(struct fd_plan *plan, struct fd_file *file, struct fd_verdict *v)
 	if (err)
 		return err;
 	if (s->domain != AF_UNIX || (s->type != SOCK_STREAM && s->type != SOCK_DGRAM && s->type != SOCK_SEQPACKET) ||
-	    s->as == SOCK_ROLE_RESET || (s->as == SOCK_ROLE_PAIR && !pair_is_whole(plan, file)) ||
+	    s->as == SOCK_ROLE_RESET || s->as == SOCK_ROLE_KEPT || (s->as == SOCK_ROLE_PAIR && !pair_is_whole(plan, file)) ||
 	    (s->as == SOCK_ROLE_LISTENING && !s->local.size) ||
 	    (s->as == SOCK_ROLE_IDLE && s->peer && (s->type != SOCK_DGRAM || !peer_is_usable(plan, file))))
 		return report_fail(plan->rep, -EBADMSG, "image: the record of unix socket %u is damaged", file->r.id);
@@ -275,6 +275,7 @@ int unix_prepare(struct fd_plan *plan, struct fd_file *file)
 		return s->late || file->fd >= 0 ? 0 : make_pair(plan, file);
 	case SOCK_ROLE_CLOSED:
 	case SOCK_ROLE_RESET:
+	case SOCK_ROLE_KEPT:
 		return make_closed(plan, file);
 	case SOCK_ROLE_IDLE:
 	case SOCK_ROLE_LISTENING:

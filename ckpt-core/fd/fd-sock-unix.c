@@ -151,6 +151,7 @@ static int unix_check(struct fd_capture *cap, struct fd_file *file, struct fd_ve
 			word_bound(s, v);
 		break;
 	case SOCK_ROLE_LISTENING:
+	case SOCK_ROLE_KEPT:
 	case SOCK_ROLES:
 		word_bound(s, v);
 	}

@@ -14,7 +14,20 @@ enum sock_role {
 	SOCK_ROLE_PAIR,      /* connected to another socket of the tree */
 	SOCK_ROLE_CLOSED,    /* the other end has closed, or is outside and will be gone: unread data, then end of file */
 	SOCK_ROLE_RESET,     /* TCP to outside: unread data, then ECONNRESET */
+	SOCK_ROLE_KEPT,      /* TCP to outside, with all of its state: goes on (fd-sock-repair.c) */
 	SOCK_ROLES,
+};
+
+/* What TCP's repair mode tells of a connection and takes again; numbers are those of the protocol. */
+struct sock_tcp {
+	uint32_t state;            /* 1 = established; 4, 5 = has sent its end (shutdown 2), FIN-WAIT-1 and 2 */
+	uint32_t snd_seq, rcv_seq; /* behind the last byte written and received */
+	uint32_t unsent;           /* bytes at the end of the send queue that the other side has not been sent yet */
+	uint32_t mss;
+	bool wscale, sack, timestamps; /* were agreed upon */
+	uint32_t snd_wscale, rcv_wscale;
+	uint32_t timestamp;                                       /* its clock */
+	uint32_t snd_wl1, snd_wnd, max_window, rcv_wnd, rcv_wup; /* struct tcp_repair_window */
 };
 
 /* SOCK: what all socket kinds save. */
@@ -35,6 +48,8 @@ struct sock_state {
 	bool unlinked;                   /* unix: no path leads to it any more */
 	uint32_t mode, uid, gid;         /* unix: of its file; meaningful with a path that is not unlinked */
 
+	struct sock_tcp tcp;             /* KEPT */
+
 	/* Not in the image. */
 	enum sock_role as;    /* `role`, parsed */
 	uint64_t peer_ino;    /* capture: socket inode of the other end; 0 = has none */
@@ -43,13 +58,15 @@ struct sock_state {
 	uint64_t scm_fds;     /* capture: files in flight in its receive queue */
 	bool bpf_filter;      /* capture: has a filter that cannot be read */
 	const char *trouble;  /* capture: why it cannot be saved; a literal */
+	const char *not_kept; /* capture, TCP to outside: why it cannot go on; a literal, NULL = it can */
+	bool may_hold;        /* capture: we may use repair mode on it */
 	bool late;            /* restore: made by install in the only process that holds it */
 };
 
 /* SKIT: an option that differs from that of a new socket, a piece of unread data, a joined group. */
 struct sock_item {
 	uint32_t file;
-	char *what;  /* "option", "data", "group" */
+	char *what;  /* "option", "data", "group", "send": written, not acknowledged (KEPT) */
 	char *label; /* for people */
 	int32_t level, name; /* of the option; group: name is its number */
 	struct img_bytes value; /* data: one message, or a piece of a stream */
@@ -85,6 +102,19 @@ int sock_set_role(struct fd_file *file, enum sock_role role);
 /* Adds what lies unread in the receive queue to the items, by peeking: nothing is taken out. The target must be frozen. */
 int sock_queue_save(struct fd_capture *cap, struct fd_file *file, int copy);
 
+/* Adds data as items of this sort, in pieces. */
+int sock_queue_add(struct fd_file *file, const char *what, const void *data, size_t size);
+
+/* Judges whether a TCP connection could go on: sets not_kept and may_hold. Its options are known. */
+struct tcp_info;
+void sock_repair_judge(struct fd_file *file, int copy, const struct tcp_info *info);
+
+/* Reads all of a connection, which from then on is held (fd/sock-hold.h). `ret_ended`: it is no longer one that can go on, is not
+ * held and nothing was read. */
+int sock_repair_save(struct fd_capture *cap, struct fd_file *file, bool *ret_ended);
+/* Makes sure that a connection that was read dies without a word. */
+int sock_repair_dying(struct fd_capture *cap, struct fd_file *file);
+
 /* What UNIX_DIAG tells of one socket. */
 struct sock_diag {
 	uint8_t state;    /* TCP_ESTABLISHED, TCP_LISTEN, TCP_CLOSE */
@@ -112,6 +142,14 @@ void sock_options_restore(struct fd_plan *plan, const struct fd_file *file, int 
  * where need be. Returns 0 or a negative errno, worded; -ENOBUFS (not worded) when not all of it fits. */
 int sock_queue_put(struct fd_plan *plan, const struct fd_file *file, int writer, int reader);
 size_t sock_queue_bytes(const struct fd_file *file);
+
+/* Makes a buffer at least `want` bytes as the kernel counts; `name` and `force_name`: SO_RCVBUF and SO_RCVBUFFORCE, or likewise. */
+void sock_queue_enlarge(int fd, int name, int force_name, size_t want);
+
+/* A connection that goes on: whether it can be had here / made, but held / let go. */
+int sock_repair_plan(struct fd_plan *plan, struct fd_file *file, struct fd_verdict *v);
+int sock_repair_make(struct fd_plan *plan, struct fd_file *file);
+int sock_repair_live(struct fd_plan *plan, struct fd_file *file);
 
 /* Makes a socket like the recorded one. Returns it (owned) or a negative errno, worded. */
 int sock_create(struct fd_plan *plan, const struct fd_file *file);

@@ -41,6 +41,12 @@ struct fd_capture_options {
 	enum stasis_disk disk;
 	uint32_t first_space;          /* first free space number for contents; see img_writer_pages */
 	bool compared;                 /* the writer compares with a parent: contents are copied first, to keep that out of the pause */
+	enum stasis_tcp tcp;
+	/* REPAIR only of a target that is not to go on. Called before a TCP connection of process `pid` is held (fd/sock-hold.h), so that
+	 * whatever happens it can be let go again with this SO_REUSEADDR; `fd` shows the socket with this inode. Returns 0 or a negative
+	 * errno. NULL: nobody needs to know. */
+	int (*hold)(void *ctx, pid_t pid, int fd, uint64_t ino, int reuse);
+	void *ctx;
 	const char *image_path;        /* for reflinks: clones are made in its directory; NULL = none are made */
 	const struct fd_claim *claims; /* the first that fits counts; copied */
 	size_t n_claims;
@@ -75,9 +81,14 @@ int fd_capture_mapping(struct fd_capture *cap, const struct fd_process *proc, co
 int fd_capture_check(struct fd_capture *cap, struct findings *findings);
 
 /* Writes the records, and the contents that must be taken now (frozen). fd_capture_save_late writes, after the target was let
- * go, the contents that reflinks or own copies keep, and the records of files, with the hashes that take time. Call both. */
+ * go, the contents that reflinks or own copies keep, and the records of files, with the hashes that take time; of a target that
+ * is to be stopped, and still stands, also its connections, which from then on are held. Call both. */
 int fd_capture_save(struct fd_capture *cap, struct img_writer *w);
 int fd_capture_save_late(struct fd_capture *cap, struct img_writer *w);
+/* Whether fd_capture_save_late holds connections. */
+bool fd_capture_holds(const struct fd_capture *cap);
+/* The image is whole and the target is killed next: its connections are to end without a word to the other side. */
+void fd_capture_dying(struct fd_capture *cap);
 unsigned fd_capture_count(const struct fd_capture *cap); /* descriptions, for the summary */
 
 /* ---- restore ---- */
@@ -86,6 +97,7 @@ struct fd_plan;
 struct fd_plan_options {
 	struct resource_map *map; /* may be NULL */
 	int disk;                 /* stasis_restart_options.disk */
+	enum stasis_tcp tcp;
 	bool stdio_inherit; /* descriptors 0-2 that were a terminal or had their peer outside become the caller's own 0-2 */
 	const struct stasis_plugin *const *plugins; /* borrowed */
 	size_t n_plugins;

@@ -48,6 +48,7 @@ struct fd_file {
 	int32_t serial; /* of an eventfd (fdinfo eventfd-id), else -1: tells many of them apart for nothing */
 	unsigned own;   /* for the kind's own use between its callbacks, zero at first; so is own_ptr (freed) */
 	void *own_ptr;
+	bool later;                   /* set by `save`: state and items are written by fd_capture_save_late, after `save_late` */
 	const struct fd_claim *claim; /* not NULL: an adapter's word on it */
 	struct fd_verdict said;       /* of a plugin's: what the plugin says of it, both sides */
 
@@ -135,6 +136,9 @@ struct fd_kind {
 	int (*check)(struct fd_capture *cap, struct fd_file *file, struct fd_verdict *v);
 	int (*save)(struct fd_capture *cap, struct fd_file *file,
 	            struct img_writer *w); /* frozen; before state and items are written */
+	/* Of files with `later`: still frozen, before state and items are written / the image is whole, the target is killed next. */
+	int (*save_late)(struct fd_capture *cap, struct fd_file *file);
+	int (*dying)(struct fd_capture *cap, struct fd_file *file);
 
 	/* restore */
 	int (*plan)(struct fd_plan *plan, struct fd_file *file, struct fd_verdict *v);
@@ -142,6 +146,7 @@ struct fd_kind {
 	int (*install)(struct fd_plan *plan, struct fd_file *file, uint32_t process); /* in the first process that holds it */
 	int (*late)(struct fd_plan *plan, struct fd_file *file, uint32_t process);    /* likewise, all descriptors in place */
 	int (*commit)(struct fd_plan *plan, struct fd_file *file);
+	int (*live)(struct fd_plan *plan, struct fd_file *file); /* in the caller, when all was committed: others see it now */
 	void (*abandon)(struct fd_plan *plan, struct fd_file *file);
 };
 

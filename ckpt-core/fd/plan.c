@@ -478,7 +478,12 @@ int fd_plan_commit(struct fd_plan *plan)
 	vec_each(&plan->files, it)
 		if (!err && (*it)->kind->commit)
 			err = (*it)->kind->commit(plan, *it);
-	return err ? err : fd_stdio_commit(plan);
+	if (!err)
+		err = fd_stdio_commit(plan);
+	vec_each(&plan->files, it)
+		if (!err && (*it)->kind->live && (*it)->fd >= 0)
+			err = (*it)->kind->live(plan, *it);
+	return err;
 }
 
 void fd_plan_abandon(struct fd_plan *plan)

@@ -100,6 +100,35 @@ int tracee_wait_stop(struct tracee *t, unsigned timeout_ms)
 	return -ETIMEDOUT;
 }
 
+/* One signal is taken in each round: a thread that has one pending does not get to run. Where somebody else has taken the SIGSTOP out
+ * (a SIGCONT does that) it may run for a moment. */
+int tracee_drop_stop(struct tracee *t)
+{
+	bool dropped = false;
+	int err = t->altered ? tracee_store(t) : 0;
+
+	for (int i = 0; i < STOPS_MAX && !err && !dropped; i++) {
+		int status = 0, sig = 0;
+
+		if (ptrace(PTRACE_CONT, t->tid, NULL, NULL) < 0)
+			return -errno;
+		err = tracee_wait(t->tid, 100, &status);
+		if (!err && !WIFSTOPPED(status))
+			return -ESRCH;
+		if (!err && !STOP_OF(status))
+			sig = WSTOPSIG(status) == (SIGTRAP | 0x80) ? 0 : WSTOPSIG(status);
+		dropped = err == -ETIMEDOUT || sig == SIGSTOP;
+		if (!err && STOP_OF(status) == PTRACE_EVENT_STOP)
+			continue;
+		if ((err = tracee_interrupt(t)))
+			return err;
+		if (status && ptrace(PTRACE_CONT, t->tid, NULL, (void *)(long)(sig == SIGSTOP ? 0 : sig)) < 0)
+			return -errno;
+		err = tracee_wait_stop(t, 1000);
+	}
+	return err ? err : tracee_load(t);
+}
+
 int tracee_get_regs(pid_t tid, struct user_regs_struct *ret)
 {
 	struct iovec iov = { ret, sizeof(*ret) };

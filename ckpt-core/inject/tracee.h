@@ -37,6 +37,10 @@ int tracee_drop_options(struct tracee *t, long options);
 int tracee_interrupt(struct tracee *t);
 int tracee_wait_stop(struct tracee *t, unsigned timeout_ms);
 
+/* Takes a SIGSTOP that is pending for its process out of the queue without any effect; what is due before it is delivered. It stays
+ * stopped. Returns 0 or a negative errno. */
+int tracee_drop_stop(struct tracee *t);
+
 /* Reads regs and sigmask of a stopped thread. */
 int tracee_load(struct tracee *t);
 

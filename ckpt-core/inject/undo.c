@@ -9,22 +9,25 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/ptrace.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/io.h"
+#include "fd/sock-hold.h"
 #include "inject/batch.h"
 #include "inject/plant.h"
 
-enum undo_kind { UNDO_BYTES, UNDO_MADVISE, UNDO_CHILD, UNDO_REAP, UNDO_IOCTL };
+enum undo_kind { UNDO_BYTES, UNDO_MADVISE, UNDO_CHILD, UNDO_REAP, UNDO_IOCTL, UNDO_TCP, UNDO_STOP, UNDO_NOTHING };
 
 struct undo_entry {
 	enum undo_kind kind;
 	pid_t pid;
 	uint64_t addr, size;
-	int advice; /* UNDO_IOCTL: the descriptor; `addr` is the request */
+	int advice; /* UNDO_IOCTL: the descriptor; `addr` is the request. UNDO_TCP: likewise; `addr` is the inode, `size` SO_REUSEADDR */
 	uint8_t bytes[INJECT_STUB_ROOM];
 };
 
@@ -99,6 +102,27 @@ int undo_note_ioctl(struct undo_journal *journal, pid_t pid, int fd, uint64_t re
 	return undo_note(journal, &e);
 }
 
+int undo_note_tcp(struct undo_journal *journal, pid_t pid, int fd, uint64_t ino, int reuse)
+{
+	struct undo_entry e = { .kind = UNDO_TCP, .pid = pid, .addr = ino, .size = (uint64_t)reuse, .advice = fd };
+
+	return undo_note(journal, &e);
+}
+
+int undo_note_stop(struct undo_journal *journal, pid_t pid)
+{
+	struct undo_entry e = { .kind = UNDO_STOP, .pid = pid };
+
+	return undo_note(journal, &e);
+}
+
+void undo_forget_stop(struct undo_journal *journal)
+{
+	for (size_t i = 0; i < atomic_load(&journal->n); i++)
+		if (journal->entries[i].kind == UNDO_STOP)
+			journal->entries[i].kind = UNDO_NOTHING;
+}
+
 void undo_forget(struct undo_journal *journal)
 {
 	atomic_store(&journal->n, 0);
@@ -119,6 +143,11 @@ static uint64_t undo_stub(const struct undo_journal *j)
 }
 
 #define CALLS 64
+
+static bool needs_call(const struct undo_entry *e)
+{
+	return e->kind == UNDO_MADVISE || e->kind == UNDO_REAP || e->kind == UNDO_IOCTL;
+}
 
 static void undo_call(struct batch *b, const struct undo_entry *e)
 {
@@ -150,7 +179,7 @@ static int undo_some_calls(const struct undo_journal *j, size_t *n, struct batch
 
 	while (*n > 0 && batch_calls_left(b) && batch_data_left(b) >= 2 * INJECT_STUB_ROOM) {
 		const struct undo_entry *e = &j->entries[--*n];
-		if (e->kind == UNDO_BYTES || e->kind == UNDO_CHILD)
+		if (!needs_call(e))
 			continue;
 		undo_call(b, e);
 		made[k++] = e;
@@ -196,6 +225,20 @@ static void undo_child(const struct undo_entry *e)
 		;
 }
 
+/* From outside: the target itself may not be allowed to. One that has closed its socket meanwhile needs no more. */
+static int undo_tcp(struct reporter *rep, const struct undo_entry *e)
+{
+	AUTO_CLOSE int pidfd = (int)syscall(SYS_pidfd_open, e->pid, 0);
+	AUTO_CLOSE int fd = pidfd < 0 ? -1 : (int)syscall(SYS_pidfd_getfd, pidfd, e->advice, 0);
+	struct stat st;
+
+	if (fd < 0 || fstat(fd, &st) || !S_ISSOCK(st.st_mode) || st.st_ino != e->addr)
+		return 0;
+	int err = sock_hold_end(fd, (int)e->size, false);
+	return err ? report_fail(rep, err, "process %d: the TCP connection at fd %d could not be let go on: %s", e->pid, e->advice,
+				 strerror(-err)) : 0;
+}
+
 static int put_bytes(struct reporter *rep, const struct frozen *f, const struct undo_entry *e)
 {
 	int err = inject_write(f->pid, e->addr, e->bytes, e->size);
@@ -221,7 +264,7 @@ int undo_run(struct undo_journal *j, struct reporter *rep, struct frozen *f, boo
 	int err = 0;
 
 	for (size_t i = 0; i < n; i++)
-		calls += j->entries[i].kind != UNDO_BYTES && j->entries[i].kind != UNDO_CHILD;
+		calls += needs_call(&j->entries[i]);
 	if (calls && (err = undo_calls(j, n, f)))
 		report_fail(rep, err, "process %d: memory advice could not be put back, a helper not be reaped, or a device not be started again: %s",
 			    f->pid, strerror(-err));
@@ -234,6 +277,8 @@ int undo_run(struct undo_journal *j, struct reporter *rep, struct frozen *f, boo
 			undo_child(e);
 		else if (e->kind == UNDO_BYTES)
 			err2 = put_bytes(rep, f, e);
+		else if (e->kind == UNDO_TCP)
+			err2 = undo_tcp(rep, e);
 		err = err ? err : err2;
 	}
 	if (keep) {
@@ -252,7 +297,27 @@ static bool anybody_in_stub(const struct frozen *f, uint64_t stub)
 	return false;
 }
 
-int undo_recover(struct undo_journal *j, struct reporter *rep)
+int undo_connections(struct undo_journal *j, struct reporter *rep)
+{
+	int err = 0;
+
+	for (size_t i = 0; i < atomic_load(&j->n); i++) {
+		int err2 = j->entries[i].kind == UNDO_TCP ? undo_tcp(rep, &j->entries[i]) : 0;
+		err = err ? err : err2;
+	}
+	return err;
+}
+
+/* The process that a SIGSTOP of ours has stopped or will stop; 0 = none. */
+static pid_t held_back(const struct undo_journal *j)
+{
+	for (size_t i = 0; i < atomic_load(&j->n); i++)
+		if (j->entries[i].kind == UNDO_STOP)
+			return j->entries[i].pid;
+	return 0;
+}
+
+static int recover_process(struct undo_journal *j, struct reporter *rep)
 {
 	struct frozen f;
 	pid_t pid = 0;
@@ -282,4 +347,14 @@ int undo_recover(struct undo_journal *j, struct reporter *rep)
 		nanosleep(&nap, NULL);
 	}
 	return report_fail(rep, -ETIMEDOUT, "process %d: a thread did not come back from an injected call", pid);
+}
+
+int undo_recover(struct undo_journal *j, struct reporter *rep)
+{
+	pid_t stopped = held_back(j);
+	int err = undo_connections(j, rep), err2 = recover_process(j, rep);
+
+	if (stopped)
+		kill(stopped, SIGCONT);
+	return err ? err : err2;
 }

@@ -23,6 +23,14 @@ int undo_note_child(struct undo_journal *journal, pid_t child); /* kill it (by p
 int undo_note_reap(struct undo_journal *journal, pid_t pid, pid_t ns_child); /* let the target reap a child of its own */
 /* Let the target make an ioctl with a copy of `data`, at most 128 bytes. */
 int undo_note_ioctl(struct undo_journal *journal, pid_t pid, int fd, uint64_t request, const void *data, size_t size);
+/* Let the TCP connection go on that process `pid` has at `fd`, if that is still the socket with this inode (fd/sock-hold.h). */
+int undo_note_tcp(struct undo_journal *journal, pid_t pid, int fd, uint64_t ino, int reuse);
+/* Let the process go on that we have sent SIGSTOP while it was stopped by ptrace, so that it could not run should we be killed; and when it
+ * was taken back. */
+int undo_note_stop(struct undo_journal *journal, pid_t pid);
+void undo_forget_stop(struct undo_journal *journal);
+/* Only the connections. From outside: nobody needs to be stopped. Can be done again. */
+int undo_connections(struct undo_journal *journal, struct reporter *rep);
 
 bool undo_is_empty(const struct undo_journal *journal);
 

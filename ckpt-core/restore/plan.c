@@ -163,7 +163,7 @@ static int plan_region(struct restore *r)
 
 int restore_plan(struct restore *r, struct findings *findings)
 {
-	struct fd_plan_options fo = { .map = r->opt->map, .disk = (int)r->opt->disk, .stdio_inherit = true, .plugins = r->job->plugins,
+	struct fd_plan_options fo = { .map = r->opt->map, .disk = (int)r->opt->disk, .tcp = r->opt->tcp, .stdio_inherit = true, .plugins = r->job->plugins,
 				      .n_plugins = r->job->n_plugins, .loaded = plugins_planned, .restore = plugins_restore, .ctx = r };
 	int err;
 
