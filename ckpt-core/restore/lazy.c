@@ -70,8 +70,9 @@ static bool may_be_lazy(const struct rec_vma *v, bool forks)
 	return v->kind == VMA_ANON && !v->shared && !(v->vm_flags & never) && (forks || v->vm_flags & PROC_VMA_DC);
 }
 
-/* Bytes of contents per mapping. */
-static void weigh(const struct restore *r, const struct img_extent *e, size_t n, uint64_t *bytes)
+/* Calls `visit` for every piece [start, end) of contents that lies in mapping number `vma`. */
+static void each_piece(const struct restore *r, const struct img_extent *e, size_t n,
+		       void (*visit)(void *ctx, size_t vma, uint64_t start, uint64_t end), void *ctx)
 {
 	size_t first = 0;
 
@@ -81,26 +82,24 @@ static void weigh(const struct restore *r, const struct img_extent *e, size_t n,
 			first++;
 		for (size_t k = first; k < r->vmas.n && r->vmas.items[k].start < end && !e[i].zero; k++) {
 			const struct rec_vma *v = &r->vmas.items[k];
-			bytes[k] += (end < v->end ? end : v->end) - (start > v->start ? start : v->start);
+			visit(ctx, k, start > v->start ? start : v->start, end < v->end ? end : v->end);
 		}
 	}
 }
 
-/* What of the image the chosen mappings are owed. */
-static void owe(const struct restore *r, const struct img_extent *e, size_t n, const bool *chosen, struct ledger *l)
+static void weigh(void *ctx, size_t vma, uint64_t start, uint64_t end)
 {
-	size_t first = 0;
+	uint64_t *bytes = ctx;
 
-	for (size_t i = 0; i < n; i++) {
-		uint64_t start = e[i].offset, end = start + (uint64_t)e[i].n_pages * IMG_PAGE_SIZE;
-		while (first < r->vmas.n && r->vmas.items[first].end <= start)
-			first++;
-		for (size_t k = first; k < r->vmas.n && r->vmas.items[k].start < end && !e[i].zero; k++) {
-			const struct rec_vma *v = &r->vmas.items[k];
-			if (chosen[k])
-				ledger_owe(l, start > v->start ? start : v->start, end < v->end ? end : v->end);
-		}
-	}
+	bytes[vma] += end - start;
+}
+
+static void owe(void *ctx, size_t vma, uint64_t start, uint64_t end)
+{
+	const struct lazy_choice *c = ctx;
+
+	if (c->chosen[vma])
+		ledger_owe(c->ledger, start, end);
 }
 
 static int choose(struct restore *r, struct newborn *nb, const struct img_extent *e, size_t n, bool forks,
@@ -113,7 +112,7 @@ static int choose(struct restore *r, struct newborn *nb, const struct img_extent
 
 	if (!bytes || !regions || !(c->chosen = calloc(r->vmas.n + 1, sizeof(*c->chosen))))
 		return -ENOMEM;
-	weigh(r, e, n, bytes);
+	each_piece(r, e, n, weigh, bytes);
 	for (size_t i = 0; i < r->vmas.n; i++)
 		min += bytes[i] / 16;
 	min = min < REGION_MIN || r->opt->lazy_on_touch ? REGION_MIN : min < REGION_MAX_MIN ? min : REGION_MAX_MIN;
@@ -134,7 +133,7 @@ static int choose(struct restore *r, struct newborn *nb, const struct img_extent
 	if (err)
 		return report_fail(r->rep, err, "restart: no memory for a lazy restart: %s; use --lazy=off", strerror(-err));
 	report_debug(r->rep, "lazy: %lu MiB in %zu regions", total >> 20, n_regions);
-	owe(r, e, n, c->chosen, c->ledger);
+	each_piece(r, e, n, owe, c);
 	return 0;
 }
 
