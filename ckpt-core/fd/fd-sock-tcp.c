@@ -72,7 +72,8 @@ static int tcp_inspect(struct fd_capture *cap, struct fd_file *file, const struc
 		s->shutdown |= 2;
 	s->outside = true; /* unless resolve finds the other end */
 	s->error = true;
-	sock_repair_judge(file, look->copy, &info);
+	if (cap->o.tcp == STASIS_TCP_REPAIR)
+		sock_repair_judge(file, look->copy, &info);
 	return sock_set_role(file, s->shutdown & 1 ? SOCK_ROLE_CLOSED : SOCK_ROLE_RESET);
 }
 
