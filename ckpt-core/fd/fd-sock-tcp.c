@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* TCP sockets. Listening and bound ones are bound again; a connection to outside is found reset by its peer, or goes on (fd-sock-repair.c); one between two
- * sockets of the tree is made anew over the loopback interface. What was received and not read comes first in any case. */
+/* TCP sockets. Listening and bound ones are bound again; a connection to outside is found reset by its peer, or goes on
+ * (fd-sock-repair.c); one between two sockets of the tree is made anew over the loopback interface. What was received and not read
+ * comes first in any case. */
 #include "fd/fd-sock.h"
 
 #include <arpa/inet.h>
