@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /* TCP connections to outside that go on after a restart: all of their state is read and written in TCP's repair mode
- * (do_tcp_setsockopt(), do_tcp_getsockopt() and tcp_peek_sndq() in net/ipv4/tcp.c). What the other side sends meanwhile it sends again.
+ * (do_tcp_setsockopt(), do_tcp_getsockopt() and tcp_peek_sndq() in net/ipv4/tcp.c). What the other side sends meanwhile it
+ * sends again.
  *
  * Theory of operation. A checkpoint reads the connection when all else is in the image and the target still stands, for it is
  * deaf from then on (sock-hold.h); if the checkpoint fails it hears again, else it dies without a word. A restart makes it deaf
@@ -348,14 +349,15 @@ static int put_bytes(const struct fd_file *file, int fd, const char *what, size_
 #define SO_BUF_LOCK 72
 #endif
 
-/* For the queues to fit; which of them the program had set itself is among the options, which come later. */
+/* For the queues to fit, and what the other side may send; which of them the program had set itself is among the options, which
+ * come later. */
 static void make_room(const struct fd_file *file, int fd)
 {
+	const struct sock_state *s = file->state;
 	size_t unread = bytes_of(file, "data"), written = bytes_of(file, "send");
 	int unlocked = 0;
 
-	if (unread)
-		sock_queue_enlarge(fd, SO_RCVBUF, SO_RCVBUFFORCE, 4 * unread + 256 * 1024);
+	sock_queue_enlarge(fd, SO_RCVBUF, SO_RCVBUFFORCE, 4 * unread + 2 * (size_t)s->tcp.rcv_wnd + 64 * 1024);
 	if (written)
 		sock_queue_enlarge(fd, SO_SNDBUF, SO_SNDBUFFORCE, 4 * written + 256 * 1024);
 	setsockopt(fd, SOL_SOCKET, SO_BUF_LOCK, &unlocked, sizeof(unlocked));

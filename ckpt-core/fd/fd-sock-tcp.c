@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* TCP sockets. Listening and bound ones are bound again; a connection to outside is found reset by its peer, or goes on (fd-sock-repair.c); one between two
- * sockets of the tree is made anew over the loopback interface. What was received and not read comes first in any case. */
+/* TCP sockets. Listening and bound ones are bound again; a connection to outside is found reset by its peer, or goes on
+ * (fd-sock-repair.c); one between two sockets of the tree is made anew over the loopback interface. What was received and not read
+ * comes first in any case. */
 #include "fd/fd-sock.h"
 
 #include <arpa/inet.h>
@@ -72,7 +73,8 @@ static int tcp_inspect(struct fd_capture *cap, struct fd_file *file, const struc
 		s->shutdown |= 2;
 	s->outside = true; /* unless resolve finds the other end */
 	s->error = true;
-	sock_repair_judge(file, look->copy, &info);
+	if (cap->o.tcp == STASIS_TCP_REPAIR)
+		sock_repair_judge(file, look->copy, &info);
 	return sock_set_role(file, s->shutdown & 1 ? SOCK_ROLE_CLOSED : SOCK_ROLE_RESET);
 }
 

@@ -3,8 +3,9 @@
  *everywhere on the way. Each byte depends on its place and on a number drawn by the writer, which is told once: none may be
  *missing or come twice.
  *
- * usage: stream LOG listen|connect ADDRESS PORT BYTES
- *	BYTES	how many it reads in every 5 ms
+ * usage: stream LOG listen|connect ADDRESS PORT BYTES [MEGABYTES]
+ *	BYTES		how many it reads in every 5 ms
+ *	MEGABYTES	of memory that is hard to compress, for a checkpoint to take its time
  * LOG gets lines "ready PID", "at RECEIVED SENT UNREAD UNACKNOWLEDGED", "end ERRNO" when the connection fails, "done RECEIVED
  *SENT" when both sides have ended it, "BAD why". SIGUSR1: writes no more. The log is opened anew for each line. */
 #include <arpa/inet.h>
@@ -144,8 +145,13 @@ int main(int argc, char **argv)
 	socklen_t size = sizeof(at.in);
 	int fd, listener;
 
-	if (argc != 6)
+	if (argc != 6 && argc != 7)
 		return 2;
+	size_t bulk = argc == 7 ? (size_t)atol(argv[6]) << 20 : 0;
+	uint8_t *memory = malloc(bulk + 1);
+	for (size_t i = 0; memory && i < bulk; i += 4096)
+		if (getrandom(memory + i, 1024, 0) != 1024)
+			return 2;
 	log_path = argv[1];
 	if (inet_pton(AF_INET, argv[3], &at.in.sin_addr) == 1) {
 		at.in.sin_port = htons((uint16_t)atoi(argv[4]));

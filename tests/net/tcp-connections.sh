@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# usage: tcp-connections.sh go-on|faults|killed TIMES
+# usage: tcp-connections.sh go-on|faults|ended|killed TIMES
 # A program has a TCP connection to a peer outside, with data in all queues on both sides. It is checkpointed with --tcp=repair, is gone for
 # a while, and goes on: no byte is lost or comes twice. Else the peer's connection is as if nothing had been.
 . "$(dirname "$0")/lib.sh"
@@ -14,7 +14,7 @@ ip -n "$net_station" addr add ${v4[1]}/24 dev eth0
 has_v6=
 ip -n "$net_host" addr add ${v6[0]}/64 dev br0 nodad 2>/dev/null && ip -n "$net_station" addr add ${v6[1]}/64 dev eth0 nodad 2>/dev/null && has_v6=1
 target_log=$scratch/target.log peer_log=$scratch/peer.log image=$scratch/image
-port=7000
+port=7000 megabytes=
 
 unplug() { ip -n "$net_host" link set station down; }
 plug() { ip -n "$net_host" link set station up; }
@@ -34,13 +34,13 @@ connect() { # listen|connect TARGET_ADDRESS PEER_ADDRESS: what the target does
 	if [ "$1" = connect ]; then
 		start_peer listen "$3" $port 20000
 		wait_for 10 "the peer to listen" grep -qs "^listening" "$peer_log"
-		start_target connect "$3" $port 2000
+		start_target connect "$3" $port 2000 ${megabytes:+"$megabytes"}
 	else
 		start_target listen "$2" $port 2000
 		wait_for 10 "the target to listen" grep -qs "^listening" "$target_log"
 		start_peer connect "$2" $port 20000
 	fi
-	wait_for 10 "the target's connection" grep -qs "^ready" "$target_log"
+	wait_for 30 "the target's connection" grep -qs "^ready" "$target_log"
 	wait_for 10 "the peer's connection" grep -qs "^ready" "$peer_log"
 	queues_fill
 }
@@ -209,8 +209,43 @@ killed() { # TIMES
 	finish "after all of them"
 }
 
+# Connections that are no longer there when they would be read, or cannot be kept: what had come in is received, then they end.
+ended() {
+	local front
+	connect connect "${v4[@]}"
+	kill -USR1 "$peer" # a shutdown; its queue still has to be read
+	wait_for 30 "the end of the peer's data to come in" in_state "$v4" CLOSE-WAIT
+	in_host "$STASIS" check "$pid" --tcp=repair >"$scratch/check.out" || fail "check"
+	grep -q "closed by" "$scratch/check.out" || fail "check does not say that the connection is closed"
+	net_checkpoint "$image" --stop --tcp=repair
+	net_restart "$image"
+	wait_for 20 "the target to see the end" grep -q "^end" "$target_log"
+	! grep BAD "$target_log" || fail "what was unread"
+	end_process "$peer"
+	step "closed by the other side: it ends"
+
+	megabytes=150
+	connect connect "${v4[@]}"
+	nsenter --net="/run/netns/$net_host" "$STASIS" checkpoint "$pid" -o "$image" --force --stop --tcp=repair --compress zstd:15 \
+		>"$scratch/stasis.out" 2>&1 </dev/null &
+	front=$!
+	own "$front"
+	wait_for 10 "the target to be stopped" grep -q "^State:.t" "/proc/$pid/status"
+	sleep 0.3
+	end_process "$peer"
+	wait "$front" || fail "checkpoint"
+	"$STASIS" show --json "$image" | jq -r '.. | objects | select(.tag? == "SOCK") | .role' >"$scratch/role"
+	[ "$(cat "$scratch/role")" = reset ] || fail "the other side has ended it in time, but it is $(cat "$scratch/role")"
+	net_restart "$image"
+	wait_for 20 "the target to see the end" grep -q "^end 104" "$target_log"
+	! grep BAD "$target_log" || fail "what was unread"
+	step "reset while the target stood: it is found reset"
+}
+in_state() { in_host ss -Htn "state" "$(tr A-Z a-z <<<"$2")" | grep -q "$1:\|$1 "; }
+
 case $1 in
 killed) killed "$2" ;;
 go-on) go_on ;;
 faults) faults ;;
+ended) ended ;;
 esac
