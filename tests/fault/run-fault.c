@@ -301,6 +301,8 @@ int main(int argc, char **argv)
 	mkdir(f.image_dir, 0700);
 	f.image = driver_path(&f.d, "images/armed.stasis");
 	f.good = driver_path(&f.d, "good.stasis");
+	if (mode == HANG_BOTH) /* what is left is taken away by the next checkpoint, when that comes */
+		setenv("WITNESS_PATIENCE", "20000", 1);
 	driver_start(&f.d, (char *[]){ witness, f.d.scratch, NULL });
 	driver_turns(&f.d, 5);
 	if (mode == REPEAT) {
