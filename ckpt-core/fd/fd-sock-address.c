@@ -138,8 +138,7 @@ static void set_port(struct sockaddr_storage *address, uint16_t port)
 		((struct sockaddr_in6 *)address)->sin6_port = htons(port);
 }
 
-/* "5910", "127.0.0.1:5910", "[::1]:5910", any of them after "PREFIX:". The family stays what it was. */
-static bool parse_new(const char *text, const char *prefix, struct sockaddr_storage *address)
+bool sock_address_parse(const char *text, const char *prefix, struct sockaddr_storage *address)
 {
 	struct sockaddr_in *in = (struct sockaddr_in *)address;
 	struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)address;
@@ -183,7 +182,7 @@ int sock_address_mapped(struct fd_plan *plan, const struct fd_file *file, const 
 	snprintf(port_only, sizeof(port_only), "%s:%u", prefix, sock_address_port(&address));
 	if (plan->o.map && !(to = resource_map_ask(plan->o.map, "socket", whole)))
 		to = resource_map_find(plan->o.map, "socket", port_only);
-	if (to && !parse_new(to, prefix, &address)) {
+	if (to && !sock_address_parse(to, prefix, &address)) {
 		fd_verdict_obstacle(v, "write --map socket:tcp:OLDPORT=NEWPORT or ...=ADDRESS:PORT of the same family",
 				    "\"%s\" is no address that %s could be moved to", to, text);
 		return -EINVAL;

@@ -329,6 +329,7 @@ static int try_bind(struct fd_plan *plan, struct fd_file *file, struct fd_verdic
 static int tcp_plan(struct fd_plan *plan, struct fd_file *file, struct fd_verdict *v)
 {
 	const struct sock_state *s = file->state;
+	bool anew = false;
 	int err = sock_validate(plan, file);
 
 	if (err)
@@ -345,6 +346,8 @@ static int tcp_plan(struct fd_plan *plan, struct fd_file *file, struct fd_verdic
 				  s->local_text);
 		return s->local.size ? try_bind(plan, file, v) : 0;
 	}
+	if ((err = sock_connect_plan(plan, file, "tcp", v, &anew)) || anew)
+		return err;
 	if (s->as == SOCK_ROLE_KEPT && plan->o.tcp != STASIS_TCP_RESET)
 		return sock_repair_plan(plan, file, v);
 	if (s->outside && s->as == SOCK_ROLE_RESET && plan->o.tcp == STASIS_TCP_REPAIR)
@@ -558,6 +561,8 @@ static int tcp_prepare(struct fd_plan *plan, struct fd_file *file)
 {
 	const struct sock_state *s = file->state;
 
+	if (s->anew_size)
+		return sock_connect_make(plan, file);
 	switch (s->as) {
 	case SOCK_ROLE_PAIR:
 		return file->fd >= 0 ? 0 : make_pair(plan, file);
@@ -578,7 +583,7 @@ static int tcp_live(struct fd_plan *plan, struct fd_file *file)
 {
 	const struct sock_state *s = file->state;
 
-	return s->as == SOCK_ROLE_KEPT && plan->o.tcp != STASIS_TCP_RESET ? sock_repair_live(plan, file) : 0;
+	return s->as == SOCK_ROLE_KEPT && plan->o.tcp != STASIS_TCP_RESET && !s->anew_size ? sock_repair_live(plan, file) : 0;
 }
 
 const struct fd_kind fd_kind_tcp = {

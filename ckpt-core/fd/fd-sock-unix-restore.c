@@ -48,6 +48,7 @@ static bool is_late(struct fd_plan *plan, const struct fd_file *file)
 int unix_plan(struct fd_plan *plan, struct fd_file *file, struct fd_verdict *v)
 {
 	struct sock_state *s = file->state;
+	bool anew = false;
 	int err = sock_validate(plan, file);
 
 	if (err)
@@ -59,6 +60,8 @@ int unix_plan(struct fd_plan *plan, struct fd_file *file, struct fd_verdict *v)
 		return report_fail(plan->rep, -EBADMSG, "image: the record of unix socket %u is damaged", file->r.id);
 	if (s->as == SOCK_ROLE_PAIR)
 		s->late = is_late(plan, file);
+	if (s->as == SOCK_ROLE_CLOSED && ((err = sock_connect_plan(plan, file, "unix", v, &anew)) || anew))
+		return err;
 	if (s->outside)
 		fd_verdict_action(v, s->as == SOCK_ROLE_CLOSED ? "its connection to outside looks closed by the other side" :
 								 "connected to %s again if somebody is there",
@@ -276,7 +279,7 @@ int unix_prepare(struct fd_plan *plan, struct fd_file *file)
 	case SOCK_ROLE_CLOSED:
 	case SOCK_ROLE_RESET:
 	case SOCK_ROLE_KEPT:
-		return make_closed(plan, file);
+		return s->anew_size ? sock_connect_make(plan, file) : make_closed(plan, file);
 	case SOCK_ROLE_IDLE:
 	case SOCK_ROLE_LISTENING:
 	case SOCK_ROLES:

@@ -61,6 +61,8 @@ struct sock_state {
 	const char *not_kept; /* capture, TCP to outside: why it cannot go on; a literal, NULL = it can */
 	bool may_hold;        /* capture: we may use repair mode on it */
 	bool late;            /* restore: made by install in the only process that holds it */
+	struct sockaddr_storage anew; /* restore: whom to connect to anew (fd-sock-connect.c) */
+	socklen_t anew_size;          /* 0 = nobody */
 };
 
 /* SKIT: an option that differs from that of a new socket, a piece of unread data, a joined group. */
@@ -151,6 +153,11 @@ int sock_repair_plan(struct fd_plan *plan, struct fd_file *file, struct fd_verdi
 int sock_repair_make(struct fd_plan *plan, struct fd_file *file);
 int sock_repair_live(struct fd_plan *plan, struct fd_file *file);
 
+/* A stream to outside: whether the user wants it connected anew, and to whom (`ret_anew`) / connects it. Returns 0 or a negative errno,
+ * worded; an address that is none is an obstacle. */
+int sock_connect_plan(struct fd_plan *plan, struct fd_file *file, const char *prefix, struct fd_verdict *v, bool *ret_anew);
+int sock_connect_make(struct fd_plan *plan, struct fd_file *file);
+
 /* Makes a socket like the recorded one. Returns it (owned) or a negative errno, worded. */
 int sock_create(struct fd_plan *plan, const struct fd_file *file);
 
@@ -173,6 +180,9 @@ bool sock_address_is_any(const void *address);
 
 /* Whether a unix address is a path (not abstract); the path with a NUL into `path` of at least 109 bytes. */
 bool sock_address_path(const void *address, size_t size, char *path);
+
+/* "5910", "127.0.0.1:5910", "[::1]:5910", any of them after "PREFIX:", into an address whose family stays and whose host may stay. */
+bool sock_address_parse(const char *text, const char *prefix, struct sockaddr_storage *address);
 
 /* The local address of an internet socket as it is to be bound here: scope looked up again, --map socket:PREFIX:ADDRESS:PORT or
  * socket:PREFIX:PORT applied. Returns 0 or -EINVAL with the obstacle in `v` when NEW is no address. */
