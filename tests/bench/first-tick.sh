@@ -35,7 +35,7 @@ incoming_once() {
 	rm -f "$scratch/qemu.pid"
 	# shellcheck disable=SC2016
 	ms=$("$FIRST_TICK" "$log" sh -c 'exec setsid -f "$@" >/dev/null 2>&1' sh qemu-system-x86_64 "${guest_machine[@]}" -smp 2 -m "$memory" -nodefaults -display none \
-		-kernel "$E2E_GUEST/$guest_kernel" -initrd "$E2E_GUEST/initrd" -append "console=ttyS0 $guest_words fill=$fill" \
+		-kernel "$E2E_GUEST/$guest_kernel" -initrd "$E2E_GUEST/initrd" -append "console=ttyS0 no_timer_check $guest_words fill=$fill" \
 		-chardev "socket,id=serial,path=$serial,server=on,wait=off,logfile=$log,logappend=on" -serial chardev:serial \
 		-pidfile "$scratch/qemu.pid" -incoming "exec:cat $scratch/qemu.migration" </dev/null) || fail incoming
 	pid=$(cat "$scratch/qemu.pid")

@@ -22,6 +22,7 @@ net_cleanup() {
 }
 trap net_cleanup EXIT
 
+# In the background use nsenter itself: what is killed would else be the shell that runs the function.
 in_host() { nsenter --net="/run/netns/$net_host" "$@"; } # unlike `ip netns exec`, in the same mount namespace
 in_other() { nsenter --net="/run/netns/$net_other" "$@"; }
 in_station() { nsenter --net="/run/netns/$net_station" "$@"; }

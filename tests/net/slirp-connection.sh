@@ -36,7 +36,7 @@ esac
 EOF
 chmod +x "$scratch/silence"
 
-in_host socat TCP-LISTEN:7000,bind=127.0.0.1,reuseaddr,fork EXEC:cat >"$scratch/socat.out" 2>&1 &
+nsenter --net="/run/netns/$net_host" socat TCP-LISTEN:7000,bind=127.0.0.1,reuseaddr,fork EXEC:cat >"$scratch/socat.out" 2>&1 &
 own $!
 guest_start "net=10.0.2.15/24 talk=10.0.2.2:7000" 128 -netdev user,id=n -device virtio-net-pci,netdev=n,romfile=
 more_lines "the guest talks to the server"
