@@ -269,9 +269,19 @@ int stasis_record(struct stasis_session *s, const struct img_schema *schema, con
 
 /* ---- restart ---- */
 
-int stasis_records(struct stasis_session *s, const struct img_schema *schema, void **ret_array, size_t *ret_n)
+int stasis_records(struct stasis_session *s, const struct img_schema *schema, void *ret_array, size_t *ret_n)
 {
-	return img_reader_load(s->set->reader, schema, ret_array, ret_n);
+	void *array = NULL;
+	int err = img_reader_load(s->set->reader, schema, &array, ret_n);
+
+	if (!err)
+		memcpy(ret_array, &array, sizeof(array));
+	return err;
+}
+
+int stasis_damaged(struct stasis_session *s, const char *what)
+{
+	return stasis_fail(s, -EBADMSG, "the image's records of %s: %s; it is damaged or was not made by stasis", s->plugin->name, what);
 }
 
 void stasis_records_free(const struct img_schema *schema, void *array, size_t n)

@@ -87,14 +87,12 @@ static int example_plan(struct stasis_session *s, void *state)
 static int example_restore(struct stasis_session *s, void *state)
 {
 	struct example_record *records;
-	void *array;
 	size_t n;
-	int err = stasis_records(s, &example_schema, &array, &n);
+	int err = stasis_records(s, &example_schema, &records, &n);
 
 	(void)state;
 	if (err)
 		return err;
-	records = array;
 	for (size_t i = 0; i < n && !err; i++) {
 		int fd = open(device(s), O_RDWR | O_CLOEXEC);
 		if (fd < 0)
@@ -102,7 +100,7 @@ static int example_restore(struct stasis_session *s, void *state)
 		else
 			err = stasis_give(s, records[i].fd, fd);
 	}
-	stasis_records_free(&example_schema, array, n);
+	stasis_records_free(&example_schema, records, n);
 	return err;
 }
 

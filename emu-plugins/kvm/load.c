@@ -1,16 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /* Loads KVM's records of an image and refuses what makes no sense, so that nobody after this has to doubt them. */
-#include <errno.h>
-#include <stdlib.h>
-#include <string.h>
 
 #include "kvm.h"
 #include "requests.h"
-
-static int bad(struct stasis_session *s, const char *what)
-{
-	return stasis_fail(s, -EBADMSG, "the image's records of KVM: %s; it is damaged or was not made by stasis", what);
-}
 
 static bool has_size(const struct img_bytes *b, size_t size)
 {
@@ -89,37 +81,29 @@ static bool entry_makes_sense(const struct kvm_state *k, const struct kvm_rec_en
 	return (r->class == KVM_REQUEST_CONFIG || r->class == KVM_REQUEST_LATE) && entry_has_argument(r, &e->data);
 }
 
-static int load(struct stasis_session *s, const struct img_schema *schema, void *ret_array, size_t *ret_n)
-{
-	void *array = NULL;
-	int err = stasis_records(s, schema, &array, ret_n);
-
-	if (!err)
-		memcpy(ret_array, &array, sizeof(array));
-	return err;
-}
-
 int kvm_load(struct stasis_session *s, struct kvm_state *k)
 {
 	int err;
 
-	if ((err = load(s, &kvm_host_schema, &k->hosts, &k->n_hosts)) || (err = load(s, &kvm_machine_schema, &k->machines, &k->n_machines)) ||
-	    (err = load(s, &kvm_vcpu_schema, &k->vcpus, &k->n_vcpus)) || (err = load(s, &kvm_stats_schema, &k->stats, &k->n_stats)) ||
-	    (err = load(s, &kvm_entry_schema, &k->entries, &k->n_entries)))
+	if ((err = stasis_records(s, &kvm_host_schema, &k->hosts, &k->n_hosts)) ||
+	    (err = stasis_records(s, &kvm_machine_schema, &k->machines, &k->n_machines)) ||
+	    (err = stasis_records(s, &kvm_vcpu_schema, &k->vcpus, &k->n_vcpus)) ||
+	    (err = stasis_records(s, &kvm_stats_schema, &k->stats, &k->n_stats)) ||
+	    (err = stasis_records(s, &kvm_entry_schema, &k->entries, &k->n_entries)))
 		return err;
 	if (k->n_machines && k->n_hosts != 1)
-		return bad(s, "its host is missing");
+		return stasis_damaged(s, "its host is missing");
 	for (size_t i = 0; i < k->n_machines; i++)
 		if (!machine_makes_sense(&k->machines[i]) || machine_of(k, k->machines[i].object) != &k->machines[i])
-			return bad(s, "a virtual machine makes no sense");
+			return stasis_damaged(s, "a virtual machine makes no sense");
 	for (size_t i = 0; i < k->n_vcpus; i++)
 		if (!vcpu_makes_sense(k, &k->vcpus[i]) || machine_of(k, k->vcpus[i].object) || vcpu_of(k, k->vcpus[i].object) != &k->vcpus[i])
-			return bad(s, "a virtual CPU makes no sense");
+			return stasis_damaged(s, "a virtual CPU makes no sense");
 	for (size_t i = 0; i < k->n_stats; i++)
 		if (k->stats[i].object >= KVM_OBJECTS || !(machine_of(k, k->stats[i].parent) || vcpu_of(k, k->stats[i].parent)))
-			return bad(s, "statistics make no sense");
+			return stasis_damaged(s, "statistics make no sense");
 	for (size_t i = 0; i < k->n_entries; i++)
 		if (!entry_makes_sense(k, &k->entries[i]))
-			return bad(s, "a recorded call makes no sense");
+			return stasis_damaged(s, "a recorded call makes no sense");
 	return 0;
 }

@@ -108,7 +108,7 @@ static int compare_machine(struct stasis_session *s, const struct kvm_state *k, 
 	}
 	int err = kvm_compare(&was, is, &guest, tell, &t);
 	if (err == -EINVAL)
-		return stasis_fail(s, -EBADMSG, "the image's records of KVM make no sense; it is damaged or was not made by stasis");
+		return stasis_damaged(s, "they make no sense");
 	if (!err)
 		stasis_action(s, m->fd, "made anew, with %u virtual CPUs", guest.n_vcpus);
 	return 0;

@@ -1,17 +1,10 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /* Loads the records of tun/tap devices of an image and refuses what makes no sense, so that nobody after this has to doubt
  * them. */
-#include <errno.h>
 #include <linux/filter.h>
 #include <string.h>
 
 #include "tap.h"
-
-static int bad(struct stasis_session *s, const char *what)
-{
-	return stasis_fail(s, -EBADMSG, "the image's records of tap devices: %s; it is damaged or was not made by stasis",
-	                   what);
-}
 
 static bool is_name(const char *name)
 {
@@ -38,16 +31,6 @@ static bool link_makes_sense(const struct tap_rec_link *l, size_t index)
 	return l->txfilter.size == sizeof(head) + head.count * 6ul;
 }
 
-static int load(struct stasis_session *s, const struct img_schema *schema, void *ret_array, size_t *ret_n)
-{
-	void *array = NULL;
-	int err = stasis_records(s, schema, &array, ret_n);
-
-	if (!err)
-		memcpy(ret_array, &array, sizeof(array));
-	return err;
-}
-
 static const struct tap_rec_queue *queue_of(const struct tap_state *t, int fd)
 {
 	for (size_t i = 0; i < t->n_queues; i++)
@@ -70,17 +53,17 @@ int tap_load(struct stasis_session *s, struct tap_state *t)
 	size_t n = stasis_descriptors(s, &d);
 	int err;
 
-	if ((err = load(s, &tap_link_schema, &t->links, &t->n_links)) ||
-	    (err = load(s, &tap_queue_schema, &t->queues, &t->n_queues)))
+	if ((err = stasis_records(s, &tap_link_schema, &t->links, &t->n_links)) ||
+	    (err = stasis_records(s, &tap_queue_schema, &t->queues, &t->n_queues)))
 		return err;
 	for (size_t i = 0; i < t->n_links; i++)
 		if (t->n_links > TAP_LINKS_MAX || !link_makes_sense(&t->links[i], i) || !link_has_queue(t, t->links[i].id))
-			return bad(s, "an interface makes no sense");
+			return stasis_damaged(s, "an interface makes no sense");
 	for (size_t i = 0; i < t->n_queues; i++)
 		if (t->queues[i].link > t->n_links || queue_of(t, t->queues[i].fd) != &t->queues[i])
-			return bad(s, "a queue makes no sense");
+			return stasis_damaged(s, "a queue makes no sense");
 	for (size_t i = 0; i < n; i++)
 		if (d[i].fd == d[i].base && !queue_of(t, d[i].fd))
-			return bad(s, "a descriptor's is missing");
+			return stasis_damaged(s, "a descriptor's is missing");
 	return 0;
 }

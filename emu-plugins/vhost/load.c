@@ -1,14 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /* Loads the records of vhost devices of an image and refuses what makes no sense, so that nobody after this has to doubt them. */
-#include <errno.h>
 #include <string.h>
 
 #include "vhost.h"
-
-static int bad(struct stasis_session *s, const char *what)
-{
-	return stasis_fail(s, -EBADMSG, "the image's records of vhost devices: %s; it is damaged or was not made by stasis", what);
-}
 
 static bool device_makes_sense(const struct vhost_rec_device *d)
 {
@@ -28,34 +22,25 @@ static bool ring_makes_sense(const struct vhost_rec_ring *r, const struct vhost_
 	       (r->backend < 0 || d->owned);
 }
 
-static int load(struct stasis_session *s, const struct img_schema *schema, void *ret_array, size_t *ret_n)
-{
-	void *array = NULL;
-	int err = stasis_records(s, schema, &array, ret_n);
-
-	if (!err)
-		memcpy(ret_array, &array, sizeof(array));
-	return err;
-}
-
 int vhost_load(struct stasis_session *s, struct vhost_state *v)
 {
 	const struct stasis_descriptor *d;
 	size_t n = stasis_descriptors(s, &d), k = 0;
 	int err;
 
-	if ((err = load(s, &vhost_device_schema, &v->devices, &v->n_devices)) || (err = load(s, &vhost_ring_schema, &v->rings, &v->n_rings)))
+	if ((err = stasis_records(s, &vhost_device_schema, &v->devices, &v->n_devices)) ||
+	    (err = stasis_records(s, &vhost_ring_schema, &v->rings, &v->n_rings)))
 		return err;
 	if (v->n_rings != v->n_devices * VHOST_RINGS)
-		return bad(s, "not two rings to each device");
+		return stasis_damaged(s, "not two rings to each device");
 	for (size_t i = 0; i < v->n_devices; i++)
 		if (!device_makes_sense(&v->devices[i]))
-			return bad(s, "a device makes no sense");
+			return stasis_damaged(s, "a device makes no sense");
 	for (size_t i = 0; i < v->n_rings; i++)
 		if (!ring_makes_sense(&v->rings[i], &v->devices[i / VHOST_RINGS], i))
-			return bad(s, "a ring makes no sense");
+			return stasis_damaged(s, "a ring makes no sense");
 	for (size_t i = 0; i < n; i++) /* both are in the order of their numbers */
 		if (d[i].fd == d[i].base && (k == v->n_devices || v->devices[k++].fd != d[i].fd))
-			return bad(s, "a descriptor's is missing");
-	return k == v->n_devices ? 0 : bad(s, "one is of no descriptor");
+			return stasis_damaged(s, "a descriptor's is missing");
+	return k == v->n_devices ? 0 : stasis_damaged(s, "one is of no descriptor");
 }

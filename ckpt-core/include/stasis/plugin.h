@@ -166,9 +166,12 @@ int stasis_record(struct stasis_session *s, const struct img_schema *schema, con
 
 /* ---- restart ---- */
 
-/* All records of a schema; free with stasis_records_free. */
-int stasis_records(struct stasis_session *s, const struct img_schema *schema, void **ret_array, size_t *ret_n);
+/* All records of a schema. `ret_array` is the address of a pointer to the schema's struct; free with stasis_records_free. */
+int stasis_records(struct stasis_session *s, const struct img_schema *schema, void *ret_array, size_t *ret_n);
 void stasis_records_free(const struct img_schema *schema, void *array, size_t n);
+
+/* The plugin's records make no sense: says so and `what` it is. Returns -EBADMSG. */
+int stasis_damaged(struct stasis_session *s, const char *what);
 
 /* In restore: `made` is what the target's descriptor `fd` shall be; taken over in any case. */
 int stasis_give(struct stasis_session *s, int fd, int made);
