@@ -365,6 +365,8 @@ static int phase_write(struct checkpoint *cp)
 {
 	int err = cp->child ? collect_verify(&cp->found.collect, cp->child) : 0;
 
+	if (cp->child || cp->opt->stop)
+		img_writer_pace(cp->writer, cp->opt->bwlimit);
 	cp->changed = err == -ESTALE;
 	if (!err)
 		err = collect_pages(&cp->found.collect, cp->child ? cp->child : cp->pid, cp->writer);

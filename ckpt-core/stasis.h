@@ -51,6 +51,7 @@ struct stasis_checkpoint_options {
 	/* An image that holds only what differs from this one, which it will need at a restart; NULL = a whole image. Where parents of it are
 	 * looked for first; NULL = where the images say. */
 	const char *parent, *parent_dir;
+	uint64_t bwlimit;           /* bytes per second that are written while the target runs, or is to be killed; 0 = any */
 	unsigned freeze_timeout_ms; /* for threads to stop, and for hardware to come to rest; 0 = default (10 s) */
 };
 

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <time.h>
 #include <xxhash.h>
 
 #include "base/cleanup.h"
@@ -28,6 +29,12 @@ struct img_writer {
 	struct pool *pool;             /* NULL until the first pages */
 	uint64_t at;                   /* end of the file so far */
 	uint64_t pushed;               /* up to here the kernel has been asked to write to the disk */
+	struct {
+		bool on;
+		uint64_t rate;          /* bytes per second; 0 = any */
+		uint64_t begin_at;      /* bytes of the file */
+		struct timespec begin;  /* when it had these */
+	} pace;
 	VEC(struct disk_chunk) chunks; /* in the order of the file; in this machine's byte order, as are the extents */
 	VEC(struct disk_extent) extents;
 	uint32_t filling;       /* number of the chunk that is being filled */
@@ -71,6 +78,43 @@ static int writer_no_memory(struct img_writer *w)
 	                   "image %s: out of memory while it was being written; free some memory and try again", w->place.path);
 }
 
+/* Waits as long as the file is ahead of the rate. */
+static int writer_wait(const struct img_writer *w)
+{
+	struct timespec now, nap = { 0 };
+
+	for (;;) {
+		if (report_cancelled(w->rep))
+			return report_fail(w->rep, -ECANCELED, "image %s: cancelled; nothing was written", w->place.path);
+		clock_gettime(CLOCK_MONOTONIC, &now);
+		double due = (double)(w->at - w->pace.begin_at) / (double)w->pace.rate;
+		double left = due - (double)(now.tv_sec - w->pace.begin.tv_sec) - (double)(now.tv_nsec - w->pace.begin.tv_nsec) / 1e9;
+		if (left <= 0.001)
+			return 0;
+		nap.tv_nsec = left < 0.1 ? (long)(left * 1e9) : 100000000;
+		nanosleep(&nap, NULL);
+	}
+}
+
+/* Has the disk work while pages are packed, so that the fsync of the commit is short. It only asks, so failure is nothing. */
+static void writer_push(struct img_writer *w)
+{
+	const off_t begin = (off_t)w->pushed, behind = begin > (off_t)WRITER_BEHIND ? begin - (off_t)WRITER_BEHIND : 0;
+
+	sync_file_range(w->place.fd, begin, (off_t)w->at - begin, SYNC_FILE_RANGE_WRITE);
+	if (w->pace.on)
+		sync_file_range(w->place.fd, behind, begin - behind, SYNC_FILE_RANGE_WAIT_BEFORE);
+	w->pushed = w->at;
+}
+
+void img_writer_pace(struct img_writer *w, uint64_t bytes_per_second)
+{
+	w->pace.on = true;
+	w->pace.rate = bytes_per_second;
+	w->pace.begin_at = w->at;
+	clock_gettime(CLOCK_MONOTONIC, &w->pace.begin);
+}
+
 /* Appends bytes to the file. */
 static int writer_put(struct img_writer *w, const void *data, size_t size)
 {
@@ -85,13 +129,9 @@ static int writer_put(struct img_writer *w, const void *data, size_t size)
 		return report_fail(w->rep, err, "image %s: writing failed: %s; choose another directory", w->place.path,
 		                   strerror(-err));
 	w->at += size;
-	/* Have the disk work while pages are packed, so that the fsync of the commit is short. It only asks, so failure is
-	 * nothing. */
-	if (w->at - w->pushed >= WRITER_BEHIND) {
-		sync_file_range(w->place.fd, (off_t)w->pushed, (off_t)(w->at - w->pushed), SYNC_FILE_RANGE_WRITE);
-		w->pushed = w->at;
-	}
-	return 0;
+	if (w->at - w->pushed >= WRITER_BEHIND)
+		writer_push(w);
+	return w->pace.rate ? writer_wait(w) : 0;
 }
 
 /* Moves the end of the file on, over bytes that read as zero. */

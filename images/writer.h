@@ -51,6 +51,10 @@ int img_writer_zeros(struct img_writer *w, uint32_t space, uint64_t offset, uint
  * all when `drop_zero` (the reader then sees a hole). The data is copied or written before the call returns. */
 int img_writer_pages(struct img_writer *w, uint32_t space, uint64_t offset, const void *data, size_t size, bool drop_zero);
 
+/* From now on nobody stands still for what is written: at most `bytes_per_second` (0 = what the disk takes) and no more than 64 MiB of it
+ * are left behind in the page cache, so that others keep both. Cancelling ends the wait. */
+void img_writer_pace(struct img_writer *w, uint64_t bytes_per_second);
+
 /* Waits until all pages given so far are packed and in the file (not: on the disk). The first img_writer_pages with a
  * compressing codec starts threads, so a caller that forks does it before that call; they have every signal blocked. */
 int img_writer_flush(struct img_writer *w);

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "bwlimit-option.h"
 #include "disk-option.h"
 #include "hooks.h"
 #include "registry.h"
@@ -16,7 +17,7 @@ struct checkpoint_args {
 	struct args_common common;
 	struct stasis_checkpoint_options options;
 	struct hooks hooks;
-	char *image, *compress, *disk, *snapshot, *tcp;
+	char *image, *compress, *disk, *snapshot, *tcp, *bwlimit;
 	int stop, force, incremental, timeout_ms;
 };
 
@@ -128,6 +129,8 @@ static int checkpoint_words(const struct cli_command *cmd, struct checkpoint_arg
 		status = snapshot_option(cmd, a);
 	if (status < 0)
 		status = tcp_option(cmd, a->tcp, &a->options.tcp);
+	if (status < 0)
+		status = bwlimit_option(cmd, a->bwlimit, &a->options.bwlimit);
 	if (status < 0 && a->options.tcp == STASIS_TCP_REPAIR && !a->stop)
 		status = args_wrong(cmd, "--tcp=repair goes with --stop only: the connections go on with a target that runs on");
 	a->options.image = a->image;
@@ -163,6 +166,7 @@ static int checkpoint_main(const struct cli_command *cmd, int argc, const char *
 		{ "tcp", '\0', POPT_ARG_STRING, &a.tcp, 0,
 		  "connections to outside, with --stop. repair: they are kept in the image and go on after a restart; reset: they look reset "
 		  "then (default)", "HOW" },
+		BWLIMIT_OPTION(&a.bwlimit),
 		{ "timeout", '\0', POPT_ARG_INT, &a.timeout_ms, 0,
 		  "give up when the threads do not stop within this time (default 10000)", "MS" },
 		HOOKS_OPTIONS(&a.hooks, OPTION_HOOK),
@@ -193,6 +197,7 @@ static int checkpoint_main(const struct cli_command *cmd, int argc, const char *
 	free((char *)(uintptr_t)a.options.parent);
 	free((char *)(uintptr_t)a.options.parent_dir);
 	free(a.tcp);
+	free(a.bwlimit);
 	return status;
 }
 

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "bwlimit-option.h"
 #include "every.h"
 #include "recorder-path.h"
 #include "registry.h"
@@ -80,7 +81,7 @@ static int run_program(struct session *s, const char **words, bool record)
 
 static int run_main(const struct cli_command *cmd, int argc, const char **argv)
 {
-	AUTO_FREE char *name = NULL, *registered = NULL, *period = NULL, *prefix = NULL;
+	AUTO_FREE char *name = NULL, *registered = NULL, *period = NULL, *prefix = NULL, *bwlimit = NULL;
 	struct every every = { 0 };
 	int keep = 10;
 	struct args_common common = { 0 };
@@ -94,6 +95,7 @@ static int run_main(const struct cli_command *cmd, int argc, const char **argv)
 		{ "keep", '\0', POPT_ARG_INT, &keep, 0, "with --every: keep the last N images, and what they need (default 10)", "N" },
 		{ "output", 'o', POPT_ARG_STRING, &prefix, 0,
 		  "with --every: a directory for the images, or how their names begin (default: the target's name)", "DIR|PREFIX" },
+		BWLIMIT_OPTION(&bwlimit),
 		ARGS_HELP(&common),
 		POPT_TABLEEND,
 	};
@@ -110,8 +112,10 @@ static int run_main(const struct cli_command *cmd, int argc, const char **argv)
 		status = args_wrong(cmd, "--every %s: give a number of seconds, or one with s, m or h: 90s", period);
 	if (status < 0 && keep < 1)
 		status = args_wrong(cmd, "--keep %d: at least one image must be kept", keep);
-	if (status < 0 && prefix && !period)
-		status = args_wrong(cmd, "-o %s goes with --every", prefix);
+	if (status < 0 && (prefix || bwlimit) && !period)
+		status = args_wrong(cmd, "%s goes with --every", prefix ? "-o" : "--bwlimit");
+	if (status < 0)
+		status = bwlimit_option(cmd, bwlimit, &every.bwlimit);
 	if (status >= 0) {
 		args_finish(&args);
 		return status;

@@ -5,6 +5,7 @@
 #define STASIS_CLI_EVERY_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "command.h"
 #include "session.h"
@@ -12,6 +13,7 @@
 struct every {
 	unsigned seconds;   /* between two checkpoints; 0 = none are made */
 	unsigned keep;      /* how many, at least, are left */
+	uint64_t bwlimit;   /* bytes per second; 0 = any */
 	const char *prefix; /* of their names, PREFIX.NNNNNN.stasis; a directory: NAME in it; NULL: NAME here. Borrowed */
 	const char *name;   /* of the target; borrowed */
 };

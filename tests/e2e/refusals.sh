@@ -155,6 +155,7 @@ end_process "$pid"
 
 step "command lines that are wrong"
 for words in "" "no-such-command" "checkpoint" "checkpoint 1" "checkpoint --no-such-option" "checkpoint 1 -o /x --compress lzma" \
+	"checkpoint 1 -o /x --bwlimit 20X" "checkpoint 1 -o /x --bwlimit 0" "run --bwlimit 1M -- true" \
 	"restart" "restart a b" "restart x --map nonsense" "show" "verify" "run" "run --name ../x -- true"; do
 	refused . "$STASIS" $words
 done >/dev/null

@@ -15,6 +15,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/io.h"
@@ -54,13 +55,18 @@ static int write_image(struct fixture *f, enum img_codec codec, bool overwrite)
 	return err;
 }
 
-static bool verifies(struct fixture *f)
+static bool verifies_with(struct fixture *f, size_t n_records)
 {
 	struct img_reader *r = NULL;
-	bool good = !img_reader_open(&f->rep, f->path, &r) && !img_reader_verify(r) && img_reader_record_count(r) == 1;
+	bool good = !img_reader_open(&f->rep, f->path, &r) && !img_reader_verify(r) && img_reader_record_count(r) == n_records;
 
 	img_reader_destroy(r);
 	return good;
+}
+
+static bool verifies(struct fixture *f)
+{
+	return verifies_with(f, 1);
 }
 
 static void nothing_is_seen_before_commit(void **state)
@@ -275,6 +281,48 @@ static void a_cancelled_writer_leaves_nothing(void **state)
 		assert_int_equal(fixture_count_files(f->dir), 0);
 	}
 	f->rep.cancel = NULL;
+}
+
+static int64_t milliseconds(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+static void *cancel_soon(void *cancel)
+{
+	usleep(100000);
+	*(volatile int *)cancel = 1;
+	return NULL;
+}
+
+static void a_pace_is_kept_and_left_when_cancelled(void **state)
+{
+	struct fixture *f = *state;
+	volatile int cancel = 0;
+	struct img_writer *w;
+	pthread_t thread;
+
+	f->rep.cancel = &cancel;
+	assert_int_equal(begin(f, IMG_CODEC_NONE, true, &w), 0);
+	const int64_t start = milliseconds();
+	img_writer_pace(w, 4 * SIZE);
+	assert_int_equal(write_noise(w), 0);
+	assert_int_equal(img_writer_commit(w), 0);
+	assert_true(milliseconds() - start >= 240);
+	img_writer_destroy(w);
+	assert_true(verifies_with(f, 0));
+
+	assert_int_equal(begin(f, IMG_CODEC_NONE, true, &w), 0);
+	img_writer_pace(w, 1); /* some ninety days */
+	assert_int_equal(pthread_create(&thread, NULL, cancel_soon, (void *)(uintptr_t)&cancel), 0);
+	assert_int_equal(write_noise(w), -ECANCELED);
+	pthread_join(thread, NULL);
+	img_writer_destroy(w);
+	f->rep.cancel = NULL;
+	assert_true(verifies_with(f, 0));
 }
 
 static void what_is_not_pages_is_refused(void **state)
@@ -533,6 +581,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(every_fault_point_leaves_things_as_they_were, fixture_setup, fixture_teardown),
 		cmocka_unit_test_setup_teardown(a_failed_writer_stays_failed, fixture_setup, fixture_teardown),
 		cmocka_unit_test_setup_teardown(a_cancelled_writer_leaves_nothing, fixture_setup, fixture_teardown),
+		cmocka_unit_test_setup_teardown(a_pace_is_kept_and_left_when_cancelled, fixture_setup, fixture_teardown),
 		cmocka_unit_test_setup_teardown(what_is_not_pages_is_refused, fixture_setup, fixture_teardown),
 		cmocka_unit_test_setup_teardown(a_page_written_twice_is_found, fixture_setup, fixture_teardown),
 		cmocka_unit_test_setup_teardown(beyond_the_file_size_limit_nothing_is_left, fixture_setup, fixture_teardown),
