@@ -23,6 +23,8 @@ for moment; do
 	take_checkpoint "$pid" "$scratch/$moment.stasis" --stop
 	wait_for "$E2E_PATIENCE" "the stopped target to be gone" is_gone "$pid"
 	restart_image "$scratch/$moment.stasis"
+	wait_for "$E2E_PATIENCE" "the guest to be up after the reboot" log_has "$from" '^READY'
+	from=$(log_size)
 	wait_for "$E2E_PATIENCE" "the guest's first tick after the reboot" log_has "$from" '^TICK'
 	guest_nonce
 	[ "$nonce" != "$before" ] || fail "the guest has not been rebooted"
