@@ -33,7 +33,7 @@ static bool serves(const char *server, pid_t pid)
 	return false;
 }
 
-static pid_t find(pid_t pid, const char *comm)
+pid_t lazy_find_holder(pid_t pid, const char *comm)
 {
 	AUTO_CLOSEDIR DIR *dir = opendir("/proc");
 
@@ -50,12 +50,12 @@ static pid_t find(pid_t pid, const char *comm)
 
 pid_t lazy_find(pid_t pid)
 {
-	return find(pid, LAZY_SERVER_NAME);
+	return lazy_find_holder(pid, LAZY_SERVER_NAME);
 }
 
 int lazy_finish(struct reporter *rep, pid_t pid)
 {
-	for (pid_t server; (server = lazy_find(pid)) || find(pid, LAZY_SPARE_NAME);) {
+	for (pid_t server; (server = lazy_find(pid)) || lazy_find_holder(pid, LAZY_SPARE_NAME);) {
 		AUTO_CLOSE int pidfd = server ? (int)syscall(SYS_pidfd_open, server, 0) : -1;
 		struct pollfd p = { .fd = pidfd, .events = POLLIN };
 		int n = 0;
