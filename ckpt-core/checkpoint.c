@@ -52,7 +52,7 @@ struct found {
 	struct collect collect;
 	struct collect before;     /* what it was in the survey before this one; empty in the first */
 	struct plugin_set plugins; /* open */
-	bool watched;              /* see struct collect; by the first survey */
+	bool watched;              /* see struct collect */
 };
 
 static void found_finish(struct found *f)
@@ -110,7 +110,7 @@ static int survey(struct stasis_job *job, pid_t pid, int pidfd, const struct sta
 		return err;
 	collect_init(&f->collect, &job->rep, &proc);
 	if (!frozen)
-		f->watched = keeper_exists(pid);
+		f->watched = f->watched || keeper_exists(pid);
 	f->collect.watched = f->watched;
 	f->collect.before = f->before.vmas ? &f->before : NULL;
 	f->collect.plugins = &f->plugins;
@@ -437,7 +437,8 @@ static void unwind(struct checkpoint *cp)
 {
 	img_writer_destroy(cp->writer);
 	img_reader_destroy(cp->parent);
-	track_finish(&cp->track);
+	if (!cp->changed)
+		track_finish(&cp->track);
 	if (cp->is_frozen) {
 		undo_connections(cp->journal, cp->rep);
 		hold_back_no_more(cp);
@@ -491,7 +492,7 @@ static int controller(struct checkpoint *cp, int pipe_fd)
 	pthread_t watcher;
 
 	setsid(); /* Ctrl-C is for the front, which cancels in good order */
-	prctl(PR_SET_NAME, "stasis-ctl");
+	prctl(PR_SET_NAME, KEEPER_CONTROLLER_NAME);
 	cp->begin_us = timens_stopwatch_us();
 	cp->rep->cancel = &cp->shared->cancel;
 	sigfillset(&all);
@@ -503,7 +504,10 @@ static int controller(struct checkpoint *cp, int pipe_fd)
 	unwind(cp);
 	if (cp->changed) {
 		report_debug(cp->rep, "mappings were changed just before the target was stopped: once more");
+		const struct track track = cp->track; /* goes on */
 		*cp = fresh;
+		cp->track = track;
+		cp->found.watched = track.armed;
 		cp->look_anew = true;
 		err = run_phases(cp);
 		unwind(cp);

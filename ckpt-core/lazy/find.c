@@ -39,7 +39,7 @@ pid_t lazy_find_holder(pid_t pid, const char *comm)
 
 	for (struct dirent *e; dir && (e = readdir(dir));) {
 		AUTO_FREE char *text = NULL;
-		if (atoi(e->d_name) <= 0 || io_read_filef(&text, NULL, "/proc/%s/comm", e->d_name))
+		if (atoi(e->d_name) <= 0 || atoi(e->d_name) == getpid() || io_read_filef(&text, NULL, "/proc/%s/comm", e->d_name))
 			continue;
 		text[strcspn(text, "\n")] = '\0';
 		if (!strcmp(text, comm) && serves(e->d_name, pid))

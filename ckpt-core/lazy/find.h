@@ -11,7 +11,7 @@
  */
 pid_t lazy_find(pid_t pid);
 
-/* A process with this command name that holds a pidfd of process `pid`; 0 when there is none. */
+/* A process, not ourselves, with this command name that holds a pidfd of process `pid`; 0 when there is none. */
 pid_t lazy_find_holder(pid_t pid, const char *comm);
 
 /* Has all of a lazily restarted process loaded and waits until it is, so that it can be stopped: a thread that waits for a page

@@ -26,7 +26,7 @@ enum { FD_STATE = 3, FD_UFFD, FD_TARGET, N_FDS };
 
 bool keeper_exists(pid_t pid)
 {
-	return lazy_find_holder(pid, KEEPER_NAME);
+	return lazy_find_holder(pid, KEEPER_NAME) || lazy_find_holder(pid, KEEPER_CONTROLLER_NAME);
 }
 
 static bool is_userfaultfd(int fd)

@@ -18,6 +18,7 @@
 #include "base/report.h"
 
 #define KEEPER_NAME "stasis-track"
+#define KEEPER_CONTROLLER_NAME "stasis-ctl" /* of the controller of a checkpoint */
 
 struct keeper_state {
 	char magic[16];
@@ -31,7 +32,7 @@ struct keeper {
 	int uffd;
 };
 
-/* Whether there is one for process `pid`, that we may look at. */
+/* Whether there is one for process `pid` that we may look at, or another checkpoint that holds what may become one's. */
 bool keeper_exists(pid_t pid);
 
 /* Finds it, and takes copies of what it holds. No keeper, or one that cannot be used, is no error: `pidfd` is -1 then. */

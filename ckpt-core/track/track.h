@@ -21,27 +21,27 @@
 
 #include "collect/collect.h"
 #include "track/keeper.h"
-#include "track/watch.h"
+#include "track/ranges.h"
 
 struct track {
 	struct reporter *rep;
 	pid_t pid;
-	int pidfd;                    /* borrowed */
-	bool arm;                     /* memory is to be watched until the next checkpoint */
-	int sock;                     /* of the keeper to be; -1 = none */
-	struct keeper keeper;         /* from the last checkpoint */
+	int pidfd;             /* borrowed */
+	bool arm;              /* memory is to be watched until the next checkpoint */
+	int sock;              /* of the keeper to be; -1 = none */
+	struct keeper keeper;  /* from the last checkpoint */
 	bool had_keeper;
-	int uffd;                     /* armed for the image that is being made; -1 = nothing is */
-	bool known;                   /* the two below hold */
-	struct watch_ranges watched;  /* since the parent */
-	struct watch_ranges changed;  /* of these */
+	int uffd;              /* of the memory; -1 = none */
+	bool armed;            /* it is, for the image that is being made */
+	bool known;            /* the two below hold */
+	struct ranges watched; /* since the parent */
+	struct ranges changed; /* of these */
 	size_t at_watched, at_changed; /* where track_next() was */
 };
-
 #define TRACK_INIT { .sock = -1, .uffd = -1, .keeper = { .pidfd = -1, .uffd = -1 } }
 
 /* Looks for what the last checkpoint has left; with `arm` it also starts what may become a keeper. The target may run. What fails here is no
- * more than said to debuggers. */
+ * more than said to debuggers. Once it has begun it may do so again, for another try of the same checkpoint: what is known is not lost. */
 void track_begin(struct track *t, struct reporter *rep, pid_t pid, int pidfd, bool arm);
 
 /* To be called while the target is stopped and its memory is as it will be in the image. With `parent_id` it finds out what has changed

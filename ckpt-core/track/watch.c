@@ -41,7 +41,7 @@ int watch_open(struct tracee *worker, const struct batch_place *place, struct un
 	return err ? err : fd;
 }
 
-int watch_changed(int pagemap, uint64_t start, uint64_t end, struct watch_ranges *changed)
+int watch_changed(int pagemap, uint64_t start, uint64_t end, struct ranges *changed)
 {
 	AUTO_FREE struct pagemap_region *regions = calloc(REGIONS, sizeof(*regions));
 
@@ -56,14 +56,9 @@ int watch_changed(int pagemap, uint64_t start, uint64_t end, struct watch_ranges
 			continue;
 		if (n < 0)
 			return -errno;
-		for (int i = 0; i < n; i++) {
-			struct watch_range r = { regions[i].start, regions[i].end };
-			struct watch_range *last = changed->n ? &changed->items[changed->n - 1] : NULL;
-			if (last && last->end == r.start)
-				last->end = r.end;
-			else if (vec_push(changed, r))
+		for (int i = 0; i < n; i++)
+			if (ranges_add(changed, regions[i].start, regions[i].end))
 				return -ENOMEM;
-		}
 		if (scan.walk_end <= start)
 			return -EIO;
 		start = scan.walk_end;

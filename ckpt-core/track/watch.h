@@ -7,23 +7,16 @@
 
 #include <stdint.h>
 
-#include "base/vec.h"
 #include "inject/batch.h"
 #include "inject/undo.h"
-
-struct watch_range {
-	uint64_t start, end;
-};
-struct watch_ranges { /* in the order of addresses */
-	VEC(struct watch_range);
-};
+#include "track/ranges.h"
 
 /* A userfaultfd of the stopped target's memory, ready for use; the target's own descriptors show nothing of it. Returns it or a negative
  * errno: -EINVAL where the kernel has not got the features. */
 int watch_open(struct tracee *worker, const struct batch_place *place, struct undo_journal *journal);
 
 /* Appends the parts of [start, end), a single mapping, that were written to since watch_arm(). -EPERM: nobody watches it. */
-int watch_changed(int pagemap, uint64_t start, uint64_t end, struct watch_ranges *changed);
+int watch_changed(int pagemap, uint64_t start, uint64_t end, struct ranges *changed);
 
 /* Whether the watch of [start, end), of which watch_changed() has found one, is that of `uffd`: 0, or -EBUSY. */
 int watch_is_ours(int uffd, uint64_t start, uint64_t end);
