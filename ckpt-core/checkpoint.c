@@ -248,7 +248,7 @@ static int phase_collect(struct checkpoint *cp)
 	cp->is_found = false;
 	int err = survey(cp->job, cp->pid, cp->pidfd, cp->opt, &cp->frozen, cp->journal, &cp->found, &cp->findings);
 	cp->is_found = !err;
-	if (err || (err = findings_refuse(&cp->findings, cp->rep, -EOPNOTSUPP)))
+	if (err || (err = collect_children(cp->pid, &cp->findings)) || (err = findings_refuse(&cp->findings, cp->rep, -EOPNOTSUPP)))
 		return err;
 	c->frozen = &cp->frozen;
 	for (size_t i = 0; i < c->n_vmas && !err; i++)

@@ -56,6 +56,9 @@ int collect_verify(const struct collect *c, pid_t child);
  * permission. Works on a running process. */
 int collect_obstacles(struct reporter *rep, pid_t pid, struct findings *findings);
 
+/* Of these the one that may come at any time: to be looked for once more when the process is stopped. */
+int collect_children(pid_t pid, struct findings *findings);
+
 /* process.c, threads.c: attributes; by injection where the kernel gives them to nobody else. */
 int collect_process(struct collect *c);
 int collect_threads(struct collect *c);
