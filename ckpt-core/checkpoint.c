@@ -34,6 +34,7 @@
 #include "lazy/find.h"
 #include "plugin/session.h"
 #include "recorder/find.h"
+#include "track/track.h"
 
 #define FREEZE_TIMEOUT_MS 10000
 #define AREA_MAX 65536
@@ -51,6 +52,7 @@ struct found {
 	struct collect collect;
 	struct collect before;     /* what it was in the survey before this one; empty in the first */
 	struct plugin_set plugins; /* open */
+	bool watched;              /* see struct collect */
 };
 
 static void found_finish(struct found *f)
@@ -78,6 +80,7 @@ struct checkpoint {
 	uint64_t root;      /* of the recorder, while the gate is closed */
 	struct rec_host host;
 	struct img_reader *parent; /* of an incremental image; the writer compares with it */
+	struct track track;
 	struct img_writer *writer;
 	pid_t child; /* the snapshot; 0 = read from the stopped target */
 	bool look_anew;     /* at all mappings while the target is stopped */
@@ -106,6 +109,9 @@ static int survey(struct stasis_job *job, pid_t pid, int pidfd, const struct sta
 	if (err)
 		return err;
 	collect_init(&f->collect, &job->rep, &proc);
+	if (!frozen)
+		f->watched = f->watched || keeper_exists(pid);
+	f->collect.watched = f->watched;
 	f->collect.before = f->before.vmas ? &f->before : NULL;
 	f->collect.plugins = &f->plugins;
 	f->plugins = (struct plugin_set){ .rep = &job->rep, .pid = pid, .findings = findings, .frozen = frozen, .files = f->files,
@@ -153,6 +159,8 @@ static int phase_check(struct checkpoint *cp)
 		return err;
 	if ((cp->pidfd = open_pidfd(cp->rep, cp->pid)) < 0)
 		return cp->pidfd;
+	if (cp->opt->track != STASIS_TRACK_OFF)
+		track_begin(&cp->track, cp->rep, cp->pid, cp->pidfd, !cp->opt->stop && (cp->opt->parent || cp->opt->track == STASIS_TRACK_ON));
 	if ((err = survey(cp->job, cp->pid, cp->pidfd, cp->opt, NULL, NULL, &cp->found, &cp->findings)))
 		return err;
 	cp->is_found = true;
@@ -240,7 +248,7 @@ static int phase_collect(struct checkpoint *cp)
 	cp->is_found = false;
 	int err = survey(cp->job, cp->pid, cp->pidfd, cp->opt, &cp->frozen, cp->journal, &cp->found, &cp->findings);
 	cp->is_found = !err;
-	if (err || (err = findings_refuse(&cp->findings, cp->rep, -EOPNOTSUPP)))
+	if (err || (err = collect_children(cp->pid, &cp->findings)) || (err = findings_refuse(&cp->findings, cp->rep, -EOPNOTSUPP)))
 		return err;
 	c->frozen = &cp->frozen;
 	for (size_t i = 0; i < c->n_vmas && !err; i++)
@@ -292,7 +300,8 @@ static int phase_snapshot(struct checkpoint *cp)
 	plugins->journal = cp->journal;
 	if ((err = plugin_set_rest(plugins)) || (err = img_writer_record(cp->writer, &rec_host_schema, &cp->host)) ||
 	    (err = collect_save(c, cp->writer)) || (err = collect_exe(c, cp->writer)) || (err = fd_capture_save(cp->found.files, cp->writer)) ||
-	    (err = plugin_set_save(plugins)))
+	    (err = plugin_set_save(plugins)) ||
+	    (err = track_pause(&cp->track, c, cp->parent ? img_reader_content_id(cp->parent) : NULL, cp->journal)))
 		return err;
 	if (cp->opt->stop || cp->opt->snapshot == STASIS_SNAPSHOT_STOP)
 		return undo_bytes(cp->journal, cp->rep, &cp->frozen);
@@ -369,7 +378,7 @@ static int phase_write(struct checkpoint *cp)
 		img_writer_pace(cp->writer, cp->opt->bwlimit);
 	cp->changed = err == -ESTALE;
 	if (!err)
-		err = collect_pages(&cp->found.collect, cp->child ? cp->child : cp->pid, cp->writer);
+		err = collect_pages(&cp->found.collect, cp->child ? cp->child : cp->pid, &cp->track, cp->writer);
 
 	if (!err)
 		err = save_late(cp);
@@ -395,6 +404,8 @@ static int phase_commit(struct checkpoint *cp)
 	if (err)
 		return err;
 	img_writer_get_stats(cp->writer, &res->stats);
+	res->tracked = cp->track.known;
+	res->tracks = track_keep(&cp->track, img_writer_content_id(cp->writer));
 	res->n_processes = 1;
 	res->n_threads = (unsigned)cp->found.collect.threads.n;
 	res->n_mappings = (unsigned)cp->found.collect.mappings.n;
@@ -428,6 +439,8 @@ static void unwind(struct checkpoint *cp)
 {
 	img_writer_destroy(cp->writer);
 	img_reader_destroy(cp->parent);
+	if (!cp->changed)
+		track_finish(&cp->track);
 	if (cp->is_frozen) {
 		undo_connections(cp->journal, cp->rep);
 		hold_back_no_more(cp);
@@ -481,7 +494,7 @@ static int controller(struct checkpoint *cp, int pipe_fd)
 	pthread_t watcher;
 
 	setsid(); /* Ctrl-C is for the front, which cancels in good order */
-	prctl(PR_SET_NAME, "stasis-ctl");
+	prctl(PR_SET_NAME, KEEPER_CONTROLLER_NAME);
 	cp->begin_us = timens_stopwatch_us();
 	cp->rep->cancel = &cp->shared->cancel;
 	sigfillset(&all);
@@ -493,7 +506,10 @@ static int controller(struct checkpoint *cp, int pipe_fd)
 	unwind(cp);
 	if (cp->changed) {
 		report_debug(cp->rep, "mappings were changed just before the target was stopped: once more");
+		const struct track track = cp->track; /* goes on */
 		*cp = fresh;
+		cp->track = track;
+		cp->found.watched = track.armed;
 		cp->look_anew = true;
 		err = run_phases(cp);
 		unwind(cp);
@@ -532,7 +548,7 @@ static int front(struct stasis_job *job, struct checkpoint *cp, pid_t controller
 int stasis_checkpoint(struct stasis_job *job, pid_t pid, const struct stasis_checkpoint_options *options,
 		      struct stasis_checkpoint_result *ret)
 {
-	struct checkpoint cp = { .job = job, .rep = &job->rep, .opt = options, .pid = pid, .pidfd = -1 };
+	struct checkpoint cp = { .job = job, .rep = &job->rep, .opt = options, .pid = pid, .pidfd = -1, .track = TRACK_INIT };
 	int fds[2], err;
 
 	if (options->tcp == STASIS_TCP_REPAIR && !options->stop)

@@ -33,4 +33,25 @@ struct sched_attributes {
 	uint32_t util_min, util_max;
 };
 
+/* PAGEMAP_SCAN of /proc/PID/pagemap, linux/fs.h (6.7). */
+struct pagemap_region {
+	uint64_t start, end, categories;
+};
+struct pagemap_scan {
+	uint64_t size, flags, start, end, walk_end, vec, vec_len, max_pages;
+	uint64_t category_inverted, category_mask, category_anyof_mask, return_mask;
+};
+#define PAGEMAP_SCAN_IOCTL       _IOWR('f', 16, struct pagemap_scan)
+#define PAGEMAP_SCAN_WRITTEN     (1ull << 1)
+#define PAGEMAP_SCAN_WP_MATCHING (1ull << 0) /* protects what is found */
+#define PAGEMAP_SCAN_CHECK_ASYNC (1ull << 1) /* -EPERM where no userfaultfd with WP_ASYNC watches */
+
+/* Features of userfaultfd, linux/userfaultfd.h (6.4, 6.7). */
+#ifndef UFFD_FEATURE_WP_UNPOPULATED
+#define UFFD_FEATURE_WP_UNPOPULATED (1 << 13)
+#endif
+#ifndef UFFD_FEATURE_WP_ASYNC
+#define UFFD_FEATURE_WP_ASYNC (1 << 15)
+#endif
+
 #endif

@@ -52,6 +52,9 @@ struct stasis_checkpoint_options {
 	 * looked for first; NULL = where the images say. */
 	const char *parent, *parent_dir;
 	uint64_t bwlimit;           /* bytes per second that are written while the target runs, or is to be killed; 0 = any */
+	/* Has the kernel note from now on which memory is written to, so that the next image, made from this one, need not compare (track/track.h);
+	 * and believes what it has noted since the parent. AUTO: in the making of an incremental image; ON: of a whole one as well. */
+	enum stasis_track { STASIS_TRACK_AUTO, STASIS_TRACK_ON, STASIS_TRACK_OFF } track;
 	unsigned freeze_timeout_ms; /* for threads to stop, and for hardware to come to rest; 0 = default (10 s) */
 };
 
@@ -60,6 +63,8 @@ struct stasis_checkpoint_result {
 	uint64_t total_us;
 	struct img_writer_stats stats;
 	unsigned n_processes, n_threads, n_mappings, n_files;
+	bool tracked; /* what has changed since the parent was known from tracking; else by comparison, if there is a parent */
+	bool tracks;  /* the next one made from this will know */
 };
 
 /* What `pid` holds and what will happen to each thing. Stops nothing. Returns 0 when it could look (even when there are

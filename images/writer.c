@@ -46,6 +46,7 @@ struct img_writer {
 	struct same same; /* with the parent, if there is one */
 	int err; /* the first failure; the writer is then of no more use */
 	bool committed;
+	uint8_t content_id[16]; /* once it is committed */
 };
 
 static int writer_full(struct img_writer *w, int err)
@@ -435,19 +436,20 @@ static int writer_check_pages(struct img_writer *w, uint64_t offset, size_t size
 
 enum page_kind { PAGE_ZERO, PAGE_SAME, PAGE_DATA };
 
-static int writer_page_kind(struct img_writer *w, uint32_t space, uint64_t offset, const char *page, enum page_kind *ret)
+static int writer_page_kind(struct img_writer *w, const struct same *with, uint32_t space, uint64_t offset, const char *page, enum page_kind *ret)
 {
 	bool same = false;
 	int err = 0;
 
 	if (writer_page_is_zero(page))
 		*ret = PAGE_ZERO;
-	else if (!w->same.parent || !(err = same_page(&w->same, space, offset, page, &same)))
+	else if (!with->parent || !(err = same_page(&w->same, space, offset, page, &same)))
 		*ret = same ? PAGE_SAME : PAGE_DATA;
 	return err;
 }
 
-int img_writer_pages(struct img_writer *w, uint32_t space, uint64_t offset, const void *data, size_t size, bool drop_zero)
+/* `with`: the writer's own, or one without a parent: no page is compared. */
+static int writer_pages(struct img_writer *w, const struct same *with, uint32_t space, uint64_t offset, const void *data, size_t size, bool drop_zero)
 {
 	const char *p = data;
 	size_t n_pages = size / IMG_PAGE_SIZE;
@@ -455,11 +457,11 @@ int img_writer_pages(struct img_writer *w, uint32_t space, uint64_t offset, cons
 	int err = writer_check_pages(w, offset, size);
 
 	if (!err && n_pages)
-		err = writer_page_kind(w, space, offset, p, &next);
+		err = writer_page_kind(w, with, space, offset, p, &next);
 	for (size_t i = 0, end; !err && i < n_pages; i = end) {
 		kind = next;
 		for (end = i + 1; !err && end < n_pages; end++)
-			if ((err = writer_page_kind(w, space, offset + end * IMG_PAGE_SIZE, p + end * IMG_PAGE_SIZE, &next)) || next != kind)
+			if ((err = writer_page_kind(w, with, space, offset + end * IMG_PAGE_SIZE, p + end * IMG_PAGE_SIZE, &next)) || next != kind)
 				break;
 		if (err)
 			break;
@@ -469,6 +471,31 @@ int img_writer_pages(struct img_writer *w, uint32_t space, uint64_t offset, cons
 			err = writer_parent_run(w, space, offset + i * IMG_PAGE_SIZE, end - i);
 		else
 			err = writer_data_run(w, space, offset + i * IMG_PAGE_SIZE, p + i * IMG_PAGE_SIZE, end - i);
+	}
+	return writer_failed(w, err);
+}
+
+int img_writer_pages(struct img_writer *w, uint32_t space, uint64_t offset, const void *data, size_t size, bool drop_zero)
+{
+	return writer_pages(w, &w->same, space, offset, data, size, drop_zero);
+}
+
+int img_writer_changed_pages(struct img_writer *w, uint32_t space, uint64_t offset, const void *data, size_t size, bool drop_zero)
+{
+	return writer_pages(w, &(struct same){ 0 }, space, offset, data, size, drop_zero);
+}
+
+int img_writer_same_pages(struct img_writer *w, uint32_t space, uint64_t offset, uint64_t n_pages)
+{
+	int err = writer_check_pages(w, offset, n_pages * IMG_PAGE_SIZE);
+
+	if (!err && !w->same.parent)
+		err = report_fail(w->rep, -EINVAL, "image %s: pages as in a parent, but it has none; this is an error in stasis", w->place.path);
+	while (!err && n_pages) {
+		uint64_t n = n_pages > UINT32_MAX ? UINT32_MAX : n_pages;
+		err = writer_parent_run(w, space, offset, n);
+		n_pages -= n;
+		offset += n * IMG_PAGE_SIZE;
 	}
 	return writer_failed(w, err);
 }
@@ -491,6 +518,11 @@ int img_writer_flush(struct img_writer *w)
 	if (!err)
 		err = writer_drain(w, true);
 	return writer_failed(w, err);
+}
+
+const uint8_t *img_writer_content_id(const struct img_writer *w)
+{
+	return w->committed ? w->content_id : NULL;
 }
 
 void img_writer_get_stats(const struct img_writer *w, struct img_writer_stats *ret)
@@ -599,6 +631,7 @@ static int writer_put_tail(struct img_writer *w, const struct writer_sums *sums)
 	XXH128_canonical_t id;
 	XXH128_canonicalFromHash(&id, XXH3_128bits_digest(sums->content));
 	memcpy(foot.content_id, id.digest, sizeof(foot.content_id));
+	memcpy(w->content_id, id.digest, sizeof(w->content_id));
 	foot.file_bytes = htole64(w->at + sizeof(foot));
 	foot.checksum = htole64(XXH3_64bits(&foot, offsetof(struct disk_footer, checksum)));
 	return writer_put(w, &foot, sizeof(foot));

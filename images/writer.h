@@ -51,6 +51,11 @@ int img_writer_zeros(struct img_writer *w, uint32_t space, uint64_t offset, uint
  * all when `drop_zero` (the reader then sees a hole). The data is copied or written before the call returns. */
 int img_writer_pages(struct img_writer *w, uint32_t space, uint64_t offset, const void *data, size_t size, bool drop_zero);
 
+/* The same in an incremental image for pages of which the caller knows more than a comparison with the parent would tell, at its cost:
+ * that they were written to; or that they are as in the parent, holes included (then there is no data to give). */
+int img_writer_changed_pages(struct img_writer *w, uint32_t space, uint64_t offset, const void *data, size_t size, bool drop_zero);
+int img_writer_same_pages(struct img_writer *w, uint32_t space, uint64_t offset, uint64_t n_pages);
+
 /* From now on nobody stands still for what is written: at most `bytes_per_second` (0 = what the disk takes) and no more than 64 MiB of it
  * are left behind in the page cache, so that others keep both. Cancelling ends the wait. */
 void img_writer_pace(struct img_writer *w, uint64_t bytes_per_second);
@@ -67,6 +72,9 @@ void img_writer_get_stats(const struct img_writer *w, struct img_writer_stats *r
 
 /* Flushes chunks, writes index and footer, fsyncs, renames into place, fsyncs the directory. */
 int img_writer_commit(struct img_writer *w);
+
+/* 16 bytes, as img_reader_content_id() will give them; NULL before the commit. */
+const uint8_t *img_writer_content_id(const struct img_writer *w);
 
 /* Frees the writer; an image that was not committed is gone. Takes NULL. */
 void img_writer_destroy(struct img_writer *w);

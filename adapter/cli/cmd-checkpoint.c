@@ -17,7 +17,7 @@ struct checkpoint_args {
 	struct args_common common;
 	struct stasis_checkpoint_options options;
 	struct hooks hooks;
-	char *image, *compress, *disk, *snapshot, *tcp, *bwlimit;
+	char *image, *compress, *disk, *snapshot, *tcp, *bwlimit, *track;
 	int stop, force, incremental, timeout_ms;
 };
 
@@ -26,12 +26,13 @@ enum { OPTION_HOOK = 1 };
 static json_t *checkpoint_json(const struct checkpoint_args *a, const struct target *t,
 			       const struct stasis_checkpoint_result *r)
 {
-	return json_pack("{s:b, s:o, s:i, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:i, s:i, s:i, s:i, s:b}",
+	return json_pack("{s:b, s:o, s:i, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:i, s:i, s:i, s:i, s:b, s:s?, s:b}",
 			 "ok", 1, "image", words_json(a->image), "pid", (int)t->pid, "name", words_json(t->name),
 			 "file_bytes", (json_int_t)r->stats.file_bytes, "page_bytes", (json_int_t)r->stats.page_bytes,
 			 "zero_bytes", (json_int_t)r->stats.zero_bytes, "parent_bytes", (json_int_t)r->stats.parent_bytes, "pause_us", (json_int_t)r->pause_us,
 			 "total_us", (json_int_t)r->total_us, "processes", (int)r->n_processes, "threads", (int)r->n_threads,
-			 "mappings", (int)r->n_mappings, "files", (int)r->n_files, "stopped", a->stop);
+			 "mappings", (int)r->n_mappings, "files", (int)r->n_files, "stopped", a->stop,
+			 "changes_by", !a->incremental ? NULL : r->tracked ? "tracking" : "comparison", "tracking", (int)r->tracks);
 }
 
 static int checkpoint_summary(struct session *s, const struct checkpoint_args *a, const struct target *t,
@@ -111,6 +112,19 @@ static int snapshot_option(const struct cli_command *cmd, struct checkpoint_args
 	return -1;
 }
 
+static int track_option(const struct cli_command *cmd, struct checkpoint_args *a)
+{
+	static const char *const words[] = {
+		[STASIS_TRACK_AUTO] = "auto", [STASIS_TRACK_ON] = "on", [STASIS_TRACK_OFF] = "off", NULL
+	};
+	int i = a->track ? args_choice(cmd, "--track", a->track, words) : STASIS_TRACK_AUTO;
+
+	if (i < 0)
+		return CLI_USAGE;
+	a->options.track = (enum stasis_track)i;
+	return -1;
+}
+
 static int checkpoint_words(const struct cli_command *cmd, struct checkpoint_args *a, const struct args *args)
 {
 	int status = args_need_words(cmd, args, 1, "the TARGET");
@@ -127,6 +141,8 @@ static int checkpoint_words(const struct cli_command *cmd, struct checkpoint_arg
 		status = disk_option(cmd, a->disk, &a->options.disk);
 	if (status < 0)
 		status = snapshot_option(cmd, a);
+	if (status < 0)
+		status = track_option(cmd, a);
 	if (status < 0)
 		status = tcp_option(cmd, a->tcp, &a->options.tcp);
 	if (status < 0)
@@ -167,6 +183,9 @@ static int checkpoint_main(const struct cli_command *cmd, int argc, const char *
 		  "connections to outside, with --stop. repair: they are kept in the image and go on after a restart; reset: they look reset "
 		  "then (default)", "HOW" },
 		BWLIMIT_OPTION(&a.bwlimit),
+		{ "track", '\0', POPT_ARG_STRING, &a.track, 0,
+		  "on: note from now on what the target writes to, so that an incremental image made from this one takes less time; auto: do so "
+		  "with --incremental; off: compare", "HOW" },
 		{ "timeout", '\0', POPT_ARG_INT, &a.timeout_ms, 0,
 		  "give up when the threads do not stop within this time (default 10000)", "MS" },
 		HOOKS_OPTIONS(&a.hooks, OPTION_HOOK),
@@ -198,6 +217,7 @@ static int checkpoint_main(const struct cli_command *cmd, int argc, const char *
 	free((char *)(uintptr_t)a.options.parent_dir);
 	free(a.tcp);
 	free(a.bwlimit);
+	free(a.track);
 	return status;
 }
 

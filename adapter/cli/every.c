@@ -103,7 +103,8 @@ static int keeper_take_away(struct keeper *k, struct reporter *rep)
 
 static int keeper_checkpoint(struct keeper *k, struct session *s)
 {
-	struct stasis_checkpoint_options o = { .codec = IMG_CODEC_ZSTD, .name = k->every->name, .bwlimit = k->every->bwlimit };
+	struct stasis_checkpoint_options o = { .codec = IMG_CODEC_ZSTD, .name = k->every->name, .bwlimit = k->every->bwlimit,
+					       .track = STASIS_TRACK_ON };
 	struct stasis_checkpoint_result result = { 0 };
 	unsigned n = (unsigned)k->chain.n, most = k->every->keep < EVERY_CHAIN_MAX ? k->every->keep : EVERY_CHAIN_MAX;
 	bool whole = !n || k->broken || n - k->chain.items[n - 1] >= most;

@@ -29,6 +29,7 @@ struct collect {
 	struct proc_vma *vmas;
 	size_t n_vmas;
 	uint64_t locked_kb;           /* of memory */
+	bool watched;                 /* a keeper of ours watches its memory (track/keeper.h): that userfaultfd is no obstacle, and not its own */
 	const struct collect *before; /* this process a moment ago: its `vmas` and `locked_kb`; may be NULL; borrowed */
 	bool adopted;                 /* `vmas` have their flags from there: collect_verify() */
 	struct rec_process process;
@@ -55,6 +56,9 @@ int collect_verify(const struct collect *c, pid_t child);
  * permission. Works on a running process. */
 int collect_obstacles(struct reporter *rep, pid_t pid, struct findings *findings);
 
+/* Of these the one that may come at any time: to be looked for once more when the process is stopped. */
+int collect_children(pid_t pid, struct findings *findings);
+
 /* process.c, threads.c: attributes; by injection where the kernel gives them to nobody else. */
 int collect_process(struct collect *c);
 int collect_threads(struct collect *c);
@@ -65,9 +69,10 @@ int collect_vdso(struct collect *c, struct rec_host *host);
 /* Writes the records. */
 int collect_save(struct collect *c, struct img_writer *w);
 
-/* pages.c: the private memory of the process, read from `source` (the process itself while it is stopped, or its snapshot child).
- * `*done` counts bytes looked at, for progress against `total`. */
-int collect_pages(struct collect *c, pid_t source, struct img_writer *w);
+/* pages.c: the private memory of the process, read from `source` (the process itself while it is stopped, or its snapshot child). What
+ * `track` knows need not be compared. */
+struct track;
+int collect_pages(struct collect *c, pid_t source, struct track *track, struct img_writer *w);
 
 /* The contents of an executable that has no name any more; read through /proc/PID/exe. */
 int collect_exe(struct collect *c, struct img_writer *w);

@@ -61,13 +61,19 @@ static const struct mapping_rule rules[] = {
 	  "take the device away from the target (hot unplug) before the checkpoint" },
 };
 
-static const struct mapping_rule *mapping_rule(const struct proc_vma *v)
+/* What does not count for us. */
+static uint64_t mapping_flags(const struct collect *c, const struct proc_vma *v)
+{
+	return c->watched ? v->vm_flags & ~PROC_VMA_UW : v->vm_flags;
+}
+
+static const struct mapping_rule *mapping_rule(const struct collect *c, const struct proc_vma *v)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(rules); i++) {
 		const struct mapping_rule *r = &rules[i];
 		if (r->prefix && strncmp(v->raw, r->prefix, strlen(r->prefix)))
 			continue;
-		if (r->vm_flags && !(v->vm_flags & r->vm_flags))
+		if (r->vm_flags && !(mapping_flags(c, v) & r->vm_flags))
 			continue;
 		return r;
 	}
@@ -95,7 +101,7 @@ static int mapping_backing(struct collect *c, struct fd_capture *files, const st
 static int mapping_add(struct collect *c, const struct proc_vma *v, uint32_t backing, bool plugin)
 {
 	struct rec_vma rec = { .process = c->proc.index, .start = v->start, .end = v->end, .prot = v->prot, .kind = VMA_ANON,
-			       .shared = v->shared, .offset = v->offset, .backing = backing, .vm_flags = v->vm_flags, .pkey = v->protection_key };
+			       .shared = v->shared, .offset = v->offset, .backing = backing, .vm_flags = mapping_flags(c, v), .pkey = v->protection_key };
 	bool whole = false;
 
 	if (proc_vma_is_vdso(v)) {
@@ -138,7 +144,7 @@ static int mapping_backings(struct collect *c, struct fd_capture *files, struct 
 	for (int shared = 1; shared >= 0; shared--) {
 		for (size_t i = 0; i < c->n_vmas; i++) {
 			const struct proc_vma *v = &c->vmas[i];
-			const struct mapping_rule *rule = proc_vma_is_vdso(v) ? NULL : mapping_rule(v);
+			const struct mapping_rule *rule = proc_vma_is_vdso(v) ? NULL : mapping_rule(c, v);
 			int err = 0;
 			if (v->shared != (bool)shared)
 				continue;

@@ -23,7 +23,7 @@ static bool is_left_helper(pid_t pid)
 	return !io_read_filef(&text, &size, "/proc/%d/stat", pid) && !proc_stat_parse(text, size, &st) && st.state == 'Z' && st.exit_signal == 0;
 }
 
-static int obstacles_of_children(pid_t pid, struct findings *findings)
+int collect_children(pid_t pid, struct findings *findings)
 {
 	char path[64];
 	snprintf(path, sizeof(path), "/proc/%d/task", pid);
@@ -97,5 +97,5 @@ int collect_obstacles(struct reporter *rep, pid_t pid, struct findings *findings
 	if (mem < 0)
 		return report_fail(rep, -errno, "process %d: its memory is not accessible: %s; run stasis as the same user or as root", pid,
 				   strerror(errno));
-	return obstacles_of_children(pid, findings);
+	return collect_children(pid, findings);
 }

@@ -16,6 +16,7 @@
 #include "base/io.h"
 #include "collect/collect.h"
 #include "proc/pagemap.h"
+#include "track/track.h"
 
 #define PAGE 4096ul
 #define BLOCK_PAGES 256ul /* read and handed on at a time: one chunk of the image */
@@ -24,6 +25,7 @@
 struct pages {
 	struct collect *c;
 	struct img_writer *w;
+	struct track *track;
 	pid_t source;
 	int mem, pagemap;
 	uint64_t *entries;
@@ -31,8 +33,15 @@ struct pages {
 	uint64_t done, total;
 };
 
-/* Contents of [start, end), within one mapping. */
-static int pages_copy(struct pages *p, uint64_t start, uint64_t end, bool drop_zero)
+static int pages_done(struct pages *p, uint64_t size)
+{
+	p->done += size;
+	report_progress(p->c->rep, "write", p->done, p->total);
+	return report_cancelled(p->c->rep) ? -ECANCELED : 0;
+}
+
+/* Contents of [start, end), within one mapping. `changed`: there is no need to compare them with the parent's. */
+static int pages_copy(struct pages *p, uint64_t start, uint64_t end, bool drop_zero, bool changed)
 {
 	while (start < end) {
 		size_t size = end - start < BLOCK_PAGES * PAGE ? end - start : BLOCK_PAGES * PAGE;
@@ -43,16 +52,27 @@ static int pages_copy(struct pages *p, uint64_t start, uint64_t end, bool drop_z
 				return report_fail(p->c->rep, err, "process %d: memory at %#lx cannot be read: %s", p->c->proc.pid, start,
 						   strerror(-err));
 		}
-		int err = img_writer_pages(p->w, p->c->process.space, start, p->block, size, drop_zero);
-		if (err)
+		int err = (changed ? img_writer_changed_pages : img_writer_pages)(p->w, p->c->process.space, start, p->block, size, drop_zero);
+		if (err || (err = pages_done(p, size)))
 			return err;
 		start += size;
-		p->done += size;
-		report_progress(p->c->rep, "write", p->done, p->total);
-		if (report_cancelled(p->c->rep))
-			return -ECANCELED;
 	}
 	return 0;
+}
+
+/* [start, end) as the kernel's notes have it, or by comparison where there are none. */
+static int pages_save(struct pages *p, uint64_t start, uint64_t end, bool drop_zero)
+{
+	int err = 0;
+
+	for (uint64_t next; start < end && !err; start = next) {
+		enum track_says says = track_next(p->track, start, end, &next);
+		if (says != TRACK_SAME)
+			err = pages_copy(p, start, next, drop_zero, says == TRACK_CHANGED);
+		else if (!(err = img_writer_same_pages(p->w, p->c->process.space, start, (next - start) / PAGE)))
+			err = pages_done(p, next - start);
+	}
+	return err;
 }
 
 static int pages_guard(struct pages *p, uint64_t start, uint64_t end)
@@ -91,7 +111,7 @@ static int pages_of_mapping(struct pages *p, const struct rec_vma *v, bool whole
 			while (j < n && page_class(p->entries[j], whole) == cls)
 				j++;
 			if (cls == PAGE_SAVE)
-				err = pages_copy(p, at + i * PAGE, at + j * PAGE, drop_zero);
+				err = pages_save(p, at + i * PAGE, at + j * PAGE, drop_zero);
 			else if (cls == PAGE_GUARD)
 				err = pages_guard(p, at + i * PAGE, at + j * PAGE);
 			if (err)
@@ -103,10 +123,10 @@ static int pages_of_mapping(struct pages *p, const struct rec_vma *v, bool whole
 	return 0;
 }
 
-int collect_pages(struct collect *c, pid_t source, struct img_writer *w)
+int collect_pages(struct collect *c, pid_t source, struct track *track, struct img_writer *w)
 {
 	char path[40];
-	struct pages p = { .c = c, .w = w, .source = source, .total = collect_pages_estimate(c) };
+	struct pages p = { .c = c, .w = w, .track = track, .source = source, .total = collect_pages_estimate(c) };
 	int err = 0;
 
 	snprintf(path, sizeof(path), "/proc/%d/mem", source);

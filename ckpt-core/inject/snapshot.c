@@ -2,7 +2,7 @@
 /* The snapshot child.
  *
  * Theory of operation. A plain child of the target would end as a zombie that only the target could reap. So the worker makes a
- * helper that shares memory and descriptors (no exit signal), the helper forks the snapshot child and exits, and the worker
+ * helper that shares memory and descriptors (helper.h), the helper forks the snapshot child and exits, and the worker
  * reaps the helper; the target is stopped throughout. The child's parent is then the init or subreaper above the target,
  * which reaps it when we end it. Helper and child are traced from birth (PTRACE_O_TRACECLONE); should we die, their next
  * instruction is exit_group (see stub-x86.S). The child closes every descriptor at once, so that no pipe, lock or socket of the
@@ -10,15 +10,14 @@
 #include "inject/snapshot.h"
 
 #include <errno.h>
-#include <sched.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/ptrace.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
 #include "base/cleanup.h"
+#include "inject/helper.h"
 
 #define CALLS 64
 
@@ -46,33 +45,6 @@ static int snapshot_advise(struct tracee *worker, const struct batch_place *plac
 	return err;
 }
 
-/* Runs one call in a task that is to end with it or stay in its stop for ever. */
-static int snapshot_last_call(struct tracee *t, const struct batch_place *place, uint32_t nr, uint64_t a0, uint64_t a1)
-{
-	struct batch b;
-	int err = batch_begin(&b, t, place, 1);
-
-	if (err)
-		return err;
-	batch_call(&b, nr, INJECT_MAY_FAIL, a0, a1, 0);
-	err = batch_run(&b);
-	batch_finish(&b);
-	return err;
-}
-
-static int worker_reap(struct tracee *worker, const struct batch_place *place, pid_t ns_helper)
-{
-	struct batch b;
-	int err = batch_begin(&b, worker, place, 1);
-
-	if (err)
-		return err;
-	batch_call(&b, SYS_wait4, 0, (uint64_t)ns_helper, 0, __WALL, 0);
-	err = batch_run(&b);
-	batch_finish(&b);
-	return err;
-}
-
 /* The child carries what its memory held at its birth: the calls of the batch and the stub. The worker has its own bytes again
  * by now: they are copied over. */
 static int child_clean(const struct tracee *worker, const struct tracee *child, const struct batch_place *place)
@@ -90,26 +62,17 @@ static int child_clean(const struct tracee *worker, const struct tracee *child, 
 
 static int snapshot_make(struct tracee *worker, const struct batch_place *place, struct undo_journal *journal, pid_t *ret_child)
 {
-	struct batch_place there = *place;
-	struct tracee helper, child;
+	struct tracee child;
+	struct helper h;
+	int err = helper_begin(worker, place, true, journal, &h);
 
-	there.home = BATCH_HOME_EXIT;
-	int err = batch_clone(worker, place, SYS_clone, CLONE_VM | CLONE_FS | CLONE_FILES, NULL, 0, &helper);
 	if (err)
 		return err;
-	/* Once the stub is gone nothing is left for them to run: they end with us (the child inherits the option). */
-	if (!(err = undo_note_reap(journal, worker->tid, helper.ns_tid)) &&
-	    !(err = tracee_add_options(&helper, PTRACE_O_EXITKILL)) &&
-	    !(err = batch_clone(&helper, &there, SYS_clone, 0, NULL, 0, &child)) &&
-	    !(err = undo_note_child(journal, child.tid)) &&
-	    !(err = snapshot_last_call(&child, &there, SYS_close_range, 0, ~0u)) && !(err = child_clean(worker, &child, place)))
+	if (!(err = batch_clone(&h.task, &h.place, SYS_clone, 0, NULL, 0, &child)) && !(err = undo_note_child(journal, child.tid)) &&
+	    !(err = helper_call(&h, &child, SYS_close_range, 0, ~0u, NULL)) && !(err = child_clean(worker, &child, place)))
 		*ret_child = child.tid;
-	int err2 = snapshot_last_call(&helper, &there, SYS_exit_group, 0, 0);
-	if (err2 != -ESRCH)
-		kill(helper.tid, SIGKILL);
-	if (!err)
-		err = worker_reap(worker, place, helper.ns_tid);
-	return err;
+	int err2 = helper_end(&h, !err);
+	return err ? err : err2;
 }
 
 int snapshot_fork(struct tracee *worker, const struct batch_place *place, const struct snapshot_range *ranges, size_t n_ranges,

@@ -33,13 +33,13 @@ static bool serves(const char *server, pid_t pid)
 	return false;
 }
 
-static pid_t find(pid_t pid, const char *comm)
+pid_t lazy_find_holder(pid_t pid, const char *comm)
 {
 	AUTO_CLOSEDIR DIR *dir = opendir("/proc");
 
 	for (struct dirent *e; dir && (e = readdir(dir));) {
 		AUTO_FREE char *text = NULL;
-		if (atoi(e->d_name) <= 0 || io_read_filef(&text, NULL, "/proc/%s/comm", e->d_name))
+		if (atoi(e->d_name) <= 0 || atoi(e->d_name) == getpid() || io_read_filef(&text, NULL, "/proc/%s/comm", e->d_name))
 			continue;
 		text[strcspn(text, "\n")] = '\0';
 		if (!strcmp(text, comm) && serves(e->d_name, pid))
@@ -50,12 +50,12 @@ static pid_t find(pid_t pid, const char *comm)
 
 pid_t lazy_find(pid_t pid)
 {
-	return find(pid, LAZY_SERVER_NAME);
+	return lazy_find_holder(pid, LAZY_SERVER_NAME);
 }
 
 int lazy_finish(struct reporter *rep, pid_t pid)
 {
-	for (pid_t server; (server = lazy_find(pid)) || find(pid, LAZY_SPARE_NAME);) {
+	for (pid_t server; (server = lazy_find(pid)) || lazy_find_holder(pid, LAZY_SPARE_NAME);) {
 		AUTO_CLOSE int pidfd = server ? (int)syscall(SYS_pidfd_open, server, 0) : -1;
 		struct pollfd p = { .fd = pidfd, .events = POLLIN };
 		int n = 0;

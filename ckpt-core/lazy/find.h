@@ -11,6 +11,9 @@
  */
 pid_t lazy_find(pid_t pid);
 
+/* A process, not ourselves, with this command name that holds a pidfd of process `pid`; 0 when there is none. */
+pid_t lazy_find_holder(pid_t pid, const char *comm);
+
 /* Has all of a lazily restarted process loaded and waits until it is, so that it can be stopped: a thread that waits for a page
  * cannot, and what is missing would be taken for zero. Does nothing for others. Returns 0, -ECANCELED, or a negative errno,
  * worded. */

@@ -27,6 +27,8 @@ static const char *const checkpoint_points[] = {
 	"image.write",      "image.fsync",       "image.rename",       NULL,
 };
 
+static const char *const track_points[] = { "track.look", "track.armed", NULL }; /* with --track */
+
 static const char *const restart_points[] = {
 	"restart.open",   "restart.plan",    "restart.prepare", "restart.processes", "restart.stage1",
 	"restart.memory", "restart.threads", "restart.release", "restart.commit",    NULL,
@@ -48,6 +50,7 @@ struct fault {
 	const char *image_dir, *image, *good;
 	bool stop, still; /* --stop, --snapshot=stop */
 	bool incremental; /* with `good` for the parent */
+	bool track;       /* memory is watched; the parent was made so, too */
 };
 
 /* Names and sizes of what lies in a directory, sorted, without what the driver itself writes. */
@@ -160,12 +163,35 @@ static void run_armed(struct fault *f, const char *const *args, const char *poin
 		driver_fail(&f->d, "%s: stasis %s died (wait status %x)", point, args[0], status);
 }
 
+static void good_checkpoint(struct fault *f, bool stop);
+
+/* Nobody watches the target's memory when there is no keeper, and there is one at most. */
+static void check_watch(struct fault *f, const char *point)
+{
+	int keepers = driver_keepers();
+	char path[64], line[1024];
+	bool watched = false;
+	FILE *in;
+
+	snprintf(path, sizeof(path), "/proc/%d/smaps", f->d.pid);
+	in = fopen(path, "re");
+	while (in && fgets(line, sizeof(line), in))
+		watched |= !strncmp(line, "VmFlags:", 8) && strstr(line, " uw");
+	if (in)
+		fclose(in);
+	if (keepers > 1 || watched != keepers)
+		driver_fail(&f->d, "%s: %d keepers, and the target's memory is %swatched", point, keepers, watched ? "" : "not ");
+}
+
 static void try_checkpoint(struct fault *f, const char *point, enum mode mode)
 {
 	char pid[16], listing[LISTING];
 
+	if (f->track && f->incremental)
+		good_checkpoint(f, false);
+
 	snprintf(pid, sizeof(pid), "%d", f->d.pid);
-	const char *args[10] = { "checkpoint", pid, "-o", f->image };
+	const char *args[12] = { "checkpoint", pid, "-o", f->image };
 	int n = 4;
 	if (f->stop || f->still)
 		args[n++] = f->stop ? "--stop" : "--snapshot=stop";
@@ -174,9 +200,13 @@ static void try_checkpoint(struct fault *f, const char *point, enum mode mode)
 		args[n++] = "--parent";
 		args[n++] = f->good;
 	}
+	if (f->track)
+		args[n++] = "--track=on";
 	run_armed(f, args, point, mode);
 	driver_turns(&f->d, 5);
 	driver_alone(&f->d);
+	if (f->track)
+		check_watch(f, point);
 	if (driver_tracer(&f->d))
 		driver_fail(&f->d, "%s: the target is still traced by pid %d", point, driver_tracer(&f->d));
 	list(f->image_dir, listing);
@@ -191,7 +221,8 @@ static void good_checkpoint(struct fault *f, bool stop)
 	int status;
 
 	snprintf(pid, sizeof(pid), "%d", f->d.pid);
-	status = driver_stasis(&f->d, (const char *[]){ "checkpoint", pid, "-o", f->good, stop ? "--stop" : NULL, NULL });
+	status = driver_stasis(&f->d, (const char *[]){ "checkpoint", pid, "-o", f->good, "--force", f->track ? "--track=on" : "--track=off",
+	                                                 stop ? "--stop" : NULL, NULL });
 	if (status)
 		driver_fail(&f->d, "an ordinary checkpoint (command %d): wait status %x", f->d.n_runs, status);
 	if (stop)
@@ -261,7 +292,7 @@ static void finish(struct fault *f)
 
 static void usage(void)
 {
-	fprintf(stderr, "usage: run-fault --stasis PATH --mode fail|kill|hang-one|hang-both|repeat [--stop | --still] [--incremental] checkpoint|restart "
+	fprintf(stderr, "usage: run-fault --stasis PATH --mode fail|kill|hang-one|hang-both|repeat [--stop | --still] [--incremental] [--track] checkpoint|restart "
 	                "WITNESS\n");
 	exit(2);
 }
@@ -269,7 +300,8 @@ static void usage(void)
 int main(int argc, char **argv)
 {
 	static const struct option options[] = {
-		{ "stasis", 1, 0, 's' }, { "mode", 1, 0, 'm' }, { "stop", 0, 0, 'k' }, { "still", 0, 0, 'S' }, { "keep", 0, 0, 'K' }, { "incremental", 0, 0, 'i' }, {}
+		{ "stasis", 1, 0, 's' }, { "mode", 1, 0, 'm' }, { "stop", 0, 0, 'k' }, { "still", 0, 0, 'S' }, { "keep", 0, 0, 'K' }, { "incremental", 0, 0, 'i' },
+		{ "track", 0, 0, 't' }, {}
 	};
 	static char start[LISTING], before[LISTING], after[LISTING];
 	struct fault f = { 0 };
@@ -288,6 +320,8 @@ int main(int argc, char **argv)
 			f.d.keep = true;
 		else if (c == 'i')
 			f.incremental = true;
+		else if (c == 't')
+			f.track = true;
 		else if (c == 'm')
 			for (mode = REPEAT; mode >= 0 && strcmp(optarg, mode_names[mode]); mode--)
 				;
@@ -315,6 +349,8 @@ int main(int argc, char **argv)
 		if (f.incremental)
 			good_checkpoint(&f, false);
 		for (const char *const *point = checkpoint_points; *point; point++)
+			try_checkpoint(&f, *point, mode);
+		for (const char *const *point = track_points; f.track && *point; point++)
 			try_checkpoint(&f, *point, mode);
 		if (f.incremental)
 			check_parent(&f);

@@ -92,8 +92,10 @@ void driver_ask_finish(struct driver *d);
 /* Waits for `done`. */
 void driver_done(struct driver *d);
 
-/* Waits until no descendant of ours is left but the target and those between it and us. */
+/* Waits until no descendant of ours is left but the target, those between it and us, and as long as it lives the keeper of what is noted
+ * of its memory; how many of these there are. */
 void driver_alone(struct driver *d);
+int driver_keepers(void);
 
 /* The children of a process, at most `max`; how many. */
 int driver_children(pid_t parent, pid_t *pids, int max);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /* Takes a target program through a chain of incremental checkpoints: restarts the last and one in the middle, goes on with the
- * chain after a restart, folds it, takes the parents away and restarts what was folded. */
+ * chain after a restart, folds it, takes the parents away and restarts what was folded. What has changed is found by comparison, or (TRACK
+ * is "on") by the kernel's notes, and it must be said which. */
 #include "driver.h"
 
 #include <stdio.h>
@@ -12,6 +13,8 @@
 
 #define LINKS 20
 #define MIDDLE 9
+
+static bool track;
 
 static const char *link_path(struct driver *d, int i)
 {
@@ -29,11 +32,18 @@ static void must(struct driver *d, const char *const *args)
 		driver_fail(d, "stasis %s: wait status %x", args[0], status);
 }
 
-static void checkpoint(struct driver *d, int i, int parent, bool stop)
+static void expect(struct driver *d, const char *words)
 {
-	const char *args[12] = { "checkpoint", NULL, "-o", link_path(d, i) };
+	if (!strstr(driver_output(d), words))
+		driver_fail(d, "the checkpoint does not say %s", words);
+}
+
+/* `known`: the kernel must have noted what has changed since the parent. */
+static void checkpoint(struct driver *d, int i, int parent, bool known, bool stop)
+{
+	const char *args[14] = { "checkpoint", NULL, "-o", link_path(d, i), "--json", "--track", track ? "on" : "off" };
 	char pid[16];
-	int n = 4;
+	int n = 7;
 
 	snprintf(pid, sizeof(pid), "%d", d->pid);
 	args[1] = pid;
@@ -44,7 +54,18 @@ static void checkpoint(struct driver *d, int i, int parent, bool stop)
 	}
 	if (stop)
 		args[n++] = "--stop";
-	must(d, args);
+	/* One that has a child now and then is refused at such a moment. */
+	int tries = 0;
+	for (; tries < 50 && driver_stasis(d, args) && strstr(driver_output(d), "child process"); tries++)
+		driver_sleep_ms(20);
+	expect(d, "\"ok\": true");
+	if (track && parent < 0 && strstr(driver_output(d), "\"tracking\": false"))
+		driver_skip(d, "the kernel does not note what is written to");
+	expect(d, track && !stop ? "\"tracking\": true" : "\"tracking\": false");
+	if (parent < 0)
+		expect(d, "\"changes_by\": null");
+	else if (!tries) /* one that fails late may lose what is known */
+		expect(d, known ? "\"changes_by\": \"tracking\"" : "\"changes_by\": \"comparison\"");
 	if (stop)
 		driver_gone(d);
 	driver_look(d);
@@ -76,7 +97,7 @@ static void run(struct driver *d)
 	for (int i = 0; i < LINKS; i++) {
 		if (i == MIDDLE)
 			d->again_lo = d->turns + 1;
-		checkpoint(d, i, i - 1, i == LINKS - 1);
+		checkpoint(d, i, i - 1, track, i == LINKS - 1);
 		if (i == MIDDLE)
 			d->again_hi = d->turns + 1;
 		if (i < LINKS - 1)
@@ -96,7 +117,7 @@ static void run(struct driver *d)
 	restart(d, link_path(d, MIDDLE));
 	driver_turns(d, 20);
 	/* The chain goes on from there, with a process that was never checkpointed before. */
-	checkpoint(d, LINKS, MIDDLE, true);
+	checkpoint(d, LINKS, MIDDLE, false, true);
 	must(d, (const char *[]){ "fold", link_path(d, LINKS), "-o", folded, NULL });
 	for (int i = 0; i <= LINKS; i++)
 		unlink(link_path(d, i));
@@ -110,11 +131,12 @@ int main(int argc, char **argv)
 	struct driver d = { 0 };
 	char *stasis, *program;
 
-	if (argc < 3 || argc > 4 || !(stasis = realpath(argv[1], NULL)) || !(program = realpath(argv[2], NULL))) {
-		fprintf(stderr, "usage: run-chain STASIS PROGRAM [RESTART-OPTION]\n");
+	if (argc < 4 || argc > 5 || !(stasis = realpath(argv[1], NULL)) || !(program = realpath(argv[2], NULL))) {
+		fprintf(stderr, "usage: run-chain STASIS PROGRAM on|off [RESTART-OPTION]\n");
 		return 2;
 	}
-	d.restart_option = argv[3];
+	track = !strcmp(argv[3], "on");
+	d.restart_option = argv[4];
 	driver_init(&d, stasis, 150);
 	driver_start(&d, (char *[]){ program, d.scratch, NULL });
 	driver_turns(&d, 5);

@@ -48,7 +48,24 @@ static void change(struct model *m, unsigned n)
 	}
 }
 
-static int write_link(struct fixture *f, const struct model *m, const char *path, const struct img_reader *parent,
+/* The page as it is in the model. With `before`, the model of the parent, the writer is told what has changed, and need not compare. */
+static void write_page(struct img_writer *w, const struct model *m, const struct model *before, uint32_t i, char *page)
+{
+	uint64_t at = (uint64_t)i * IMG_PAGE_SIZE;
+
+	if (before && before->kind[i] == m->kind[i] && before->content[i] == m->content[i]) {
+		assert_int_equal(img_writer_same_pages(w, SPACE, at, 1), 0);
+		return;
+	}
+	if (m->kind[i] == HOLE)
+		return;
+	memset(page, 0, IMG_PAGE_SIZE);
+	if (m->kind[i] == DATA)
+		fill(page, m->content[i]);
+	assert_int_equal((before ? img_writer_changed_pages : img_writer_pages)(w, SPACE, at, page, IMG_PAGE_SIZE, false), 0);
+}
+
+static int write_link(struct fixture *f, const struct model *m, const struct model *before, const char *path, const struct img_reader *parent,
                       enum img_codec codec, struct img_writer_stats *stats)
 {
 	struct img_writer_options o = { .codec = codec, .parent = parent };
@@ -60,15 +77,11 @@ static int write_link(struct fixture *f, const struct model *m, const char *path
 	if (err)
 		return err;
 	assert_int_equal(img_writer_record(w, &sample_schema, &record), 0);
-	for (uint32_t i = 0; i < PAGES; i++) {
-		if (m->kind[i] == HOLE)
-			continue;
-		memset(page, 0, IMG_PAGE_SIZE);
-		if (m->kind[i] == DATA)
-			fill(page, m->content[i]);
-		assert_int_equal(img_writer_pages(w, SPACE, (uint64_t)i * IMG_PAGE_SIZE, page, IMG_PAGE_SIZE, false), 0);
-	}
+	assert_null(img_writer_content_id(w));
+	for (uint32_t i = 0; i < PAGES; i++)
+		write_page(w, m, before, i, page);
 	err = img_writer_commit(w);
+	assert_true(err || img_writer_content_id(w));
 	img_writer_get_stats(w, stats);
 	img_writer_destroy(w);
 	return err;
@@ -111,7 +124,7 @@ static char *link_path(struct fixture *f, unsigned i)
 }
 
 /* Models of all links, in `m`; returns the bytes of the first and of all others together. */
-static void make_chain(struct fixture *f, struct model *m, unsigned n, uint64_t *ret_first, uint64_t *ret_rest)
+static void make_chain_told(struct fixture *f, struct model *m, unsigned n, bool told, uint64_t *ret_first, uint64_t *ret_rest)
 {
 	struct img_writer_stats stats;
 
@@ -127,19 +140,23 @@ static void make_chain(struct fixture *f, struct model *m, unsigned n, uint64_t 
 			change(&m[i], 4);
 			assert_int_equal(img_reader_open(&f->rep, before, &parent), 0);
 		}
-		assert_int_equal(write_link(f, &m[i], path, parent, i % 3, &stats), 0);
+		assert_int_equal(write_link(f, &m[i], told && i ? &m[i - 1] : NULL, path, parent, i % 3, &stats), 0);
 		img_reader_destroy(parent);
 		*(i ? ret_rest : ret_first) += stats.file_bytes;
 	}
 }
 
-static void every_link_holds_its_pages(void **state)
+static void make_chain(struct fixture *f, struct model *m, unsigned n, uint64_t *ret_first, uint64_t *ret_rest)
 {
-	struct fixture *f = *state;
+	make_chain_told(f, m, n, false, ret_first, ret_rest);
+}
+
+static void chain_holds_its_pages(struct fixture *f, bool told)
+{
 	AUTO_FREE struct model *m = calloc(LINKS, sizeof(*m));
 	uint64_t first = 0, rest;
 
-	make_chain(f, m, LINKS, &first, &rest);
+	make_chain_told(f, m, LINKS, told, &first, &rest);
 	for (unsigned i = 0; i < LINKS; i++) {
 		AUTO_FREE char *path = link_path(f, i);
 		struct img_reader *r;
@@ -152,6 +169,28 @@ static void every_link_holds_its_pages(void **state)
 	}
 	if (rest / (LINKS - 1) * 10 > first)
 		fail_msg("a link has %lu bytes on average, the whole image %lu", rest / (LINKS - 1), first);
+}
+
+static void every_link_holds_its_pages(void **state)
+{
+	chain_holds_its_pages(*state, false);
+}
+
+static void every_link_holds_what_it_was_told(void **state)
+{
+	chain_holds_its_pages(*state, true);
+}
+
+static void pages_as_in_a_parent_need_one(void **state)
+{
+	struct fixture *f = *state;
+	struct img_writer *w;
+
+	assert_int_equal(img_writer_create(&f->rep, f->path, &(struct img_writer_options){ 0 }, &w), 0);
+	assert_int_equal(img_writer_same_pages(w, SPACE, 0, 1), -EINVAL);
+	fixture_assert_said(f, "it has none");
+	assert_int_equal(img_writer_commit(w), -EINVAL);
+	img_writer_destroy(w);
 }
 
 static void fold_is_whole_and_independent(void **state)
@@ -235,7 +274,7 @@ static void missing_or_other_parent_is_refused(void **state)
 	assert_int_equal(rename(moved, middle), 0);
 	assert_int_equal(unlink(middle), 0);
 	struct img_writer_stats stats;
-	assert_int_equal(write_link(f, &m[0], middle, NULL, IMG_CODEC_ZSTD, &stats), 0);
+	assert_int_equal(write_link(f, &m[0], NULL, middle, NULL, IMG_CODEC_ZSTD, &stats), 0);
 	assert_int_equal(img_reader_open(&f->rep, last, &r), -ESTALE);
 	fixture_assert_said(f, "is not the parent that it was made from");
 	assert_int_equal(unlink(first), 0);
@@ -258,7 +297,7 @@ static void parents_in_another_directory_are_found(void **state)
 	assert_int_equal(img_reader_open(&f->rep, first, &parent), 0);
 	m[1] = m[0];
 	change(&m[1], 5);
-	assert_int_equal(write_link(f, &m[1], child, parent, IMG_CODEC_NONE, &stats), 0);
+	assert_int_equal(write_link(f, &m[1], NULL, child, parent, IMG_CODEC_NONE, &stats), 0);
 	img_reader_destroy(parent);
 	assert_int_equal(img_reader_open(&f->rep, child, &r), 0);
 	assert_string_equal(img_reader_parent(r)->path, "../0.stasis");
@@ -346,6 +385,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(every_link_holds_its_pages, fixture_setup, fixture_teardown),
+		cmocka_unit_test_setup_teardown(every_link_holds_what_it_was_told, fixture_setup, fixture_teardown),
+		cmocka_unit_test_setup_teardown(pages_as_in_a_parent_need_one, fixture_setup, fixture_teardown),
 		cmocka_unit_test_setup_teardown(fold_is_whole_and_independent, fixture_setup, fixture_teardown),
 		cmocka_unit_test_setup_teardown(fold_that_fails_leaves_nothing, fixture_setup, fixture_teardown),
 		cmocka_unit_test_setup_teardown(missing_or_other_parent_is_refused, fixture_setup, fixture_teardown),

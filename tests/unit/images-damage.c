@@ -4,6 +4,7 @@
 #include "images-fixture.h"
 
 #include <fcntl.h>
+#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -482,6 +483,9 @@ static void cut_while_open_it_fails_cleanly(void **state)
 
 int main(void)
 {
+	/* Some ten thousand readers come and go: what they free is kept, since new memory is slow to get. */
+	mallopt(M_MMAP_THRESHOLD, 1 << 30);
+	mallopt(M_TRIM_THRESHOLD, 1 << 30);
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(cut_at_any_byte_it_is_refused, fixture_setup, fixture_teardown),
 		cmocka_unit_test_setup_teardown(a_byte_too_many_is_refused, fixture_setup, fixture_teardown),

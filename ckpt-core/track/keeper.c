@@ -1,0 +1,204 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/* Keepers: made, found, ended. What one holds lies at fixed descriptors, where the next checkpoint finds it. */
+#include "track/keeper.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "lazy/find.h"
+
+#define MAGIC "stasis-track 1"
+#define END_MS 2000
+
+/* 0 to 2 are /dev/null. */
+enum { FD_STATE = 3, FD_UFFD, FD_TARGET, N_FDS };
+
+bool keeper_exists(pid_t pid)
+{
+	return lazy_find_holder(pid, KEEPER_NAME) || lazy_find_holder(pid, KEEPER_CONTROLLER_NAME);
+}
+
+static bool is_userfaultfd(int fd)
+{
+	char path[32], link[64];
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	ssize_t n = readlink(path, link, sizeof(link) - 1);
+	link[n > 0 ? n : 0] = '\0';
+	return !strcmp(link, "anon_inode:[userfaultfd]");
+}
+
+void keeper_find(pid_t pid, struct keeper *ret)
+{
+	pid_t keeper = lazy_find_holder(pid, KEEPER_NAME);
+	AUTO_CLOSE int pidfd = keeper ? (int)syscall(SYS_pidfd_open, keeper, 0) : -1;
+	AUTO_CLOSE int said = pidfd < 0 ? -1 : (int)syscall(SYS_pidfd_getfd, pidfd, FD_STATE, 0);
+	AUTO_CLOSE int uffd = pidfd < 0 ? -1 : (int)syscall(SYS_pidfd_getfd, pidfd, FD_UFFD, 0);
+	struct keeper k = { .pidfd = -1, .uffd = -1 };
+
+	/* Found by its number, which may be another's by now; a pidfd of it is for good. */
+	if (pidfd >= 0 && said >= 0 && uffd >= 0 && lazy_find_holder(pid, KEEPER_NAME) == keeper && is_userfaultfd(uffd) &&
+	    pread(said, &k.state, sizeof(k.state), 0) == sizeof(k.state) && !strcmp(k.state.magic, MAGIC)) {
+		k.pidfd = STEAL_FD(pidfd);
+		k.uffd = STEAL_FD(uffd);
+	}
+	*ret = k;
+}
+
+bool keeper_is_alive(const struct keeper *k)
+{
+	struct pollfd p = { .fd = k->pidfd, .events = POLLIN };
+
+	return k->pidfd >= 0 && poll(&p, 1, 0) == 0;
+}
+
+void keeper_close(struct keeper *k)
+{
+	if (k->pidfd >= 0)
+		close(k->pidfd);
+	if (k->uffd >= 0)
+		close(k->uffd);
+	k->pidfd = k->uffd = -1;
+}
+
+int keeper_end(struct keeper *k)
+{
+	struct pollfd p = { .fd = k->pidfd, .events = POLLIN };
+
+	if (syscall(SYS_pidfd_send_signal, k->pidfd, SIGKILL, NULL, 0) < 0 && errno != ESRCH)
+		return -errno;
+	if (poll(&p, 1, END_MS) != 1)
+		return -ETIMEDOUT;
+	close(STEAL_FD(k->pidfd));
+	return 0;
+}
+
+/* ---- the process itself ---- */
+
+/* Nothing that we were given by others stays open, or a pipe would never come to its end. */
+static void shed(int sock)
+{
+	sigset_t none;
+
+	for (int sig = 1; sig < NSIG; sig++)
+		signal(sig, SIG_DFL);
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	setsid();
+	if (chdir("/"))
+		_exit(1);
+	if (sock)
+		close_range(0, (unsigned)sock - 1, 0);
+	close_range((unsigned)sock + 1, ~0u, 0);
+	int null = open("/dev/null", O_RDWR);
+	if (null < 0 || dup2(sock, N_FDS) < 0 || dup2(null, 0) < 0 || dup2(null, 1) < 0 || dup2(null, 2) < 0)
+		_exit(1);
+	close_range(3, N_FDS - 1, 0);
+	close_range(N_FDS + 1, ~0u, 0);
+}
+
+static int receive(int sock, struct keeper_state *state, int fds[2])
+{
+	union {
+		char room[CMSG_SPACE(2 * sizeof(int))];
+		struct cmsghdr align;
+	} control;
+	struct iovec iov = { state, sizeof(*state) };
+	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control) };
+	ssize_t n;
+
+	while ((n = recvmsg(sock, &msg, MSG_CMSG_CLOEXEC)) < 0 && errno == EINTR)
+		;
+	const struct cmsghdr *c = n == sizeof(*state) ? CMSG_FIRSTHDR(&msg) : NULL;
+	if (!c || c->cmsg_type != SCM_RIGHTS || c->cmsg_len != CMSG_LEN(2 * sizeof(int)))
+		return -EPIPE;
+	memcpy(fds, CMSG_DATA(c), 2 * sizeof(int));
+	return 0;
+}
+
+static void keeper_main(int sock)
+{
+	struct keeper_state state;
+	int fds[2], said;
+
+	shed(sock);
+	sock = N_FDS;
+	if (receive(sock, &state, fds))
+		_exit(0);
+	/* What comes is numbered above the socket but for the first three that were free. */
+	int pidfd = fcntl(fds[0], F_DUPFD_CLOEXEC, N_FDS + 1), uffd = fcntl(fds[1], F_DUPFD_CLOEXEC, N_FDS + 1);
+	if (pidfd < 0 || uffd < 0 || (said = memfd_create(KEEPER_NAME, MFD_CLOEXEC)) < 0 || write(said, &state, sizeof(state)) != sizeof(state) ||
+	    (said = fcntl(said, F_DUPFD_CLOEXEC, N_FDS + 1)) < 0 || dup2(said, FD_STATE) < 0 || dup2(uffd, FD_UFFD) < 0 || dup2(pidfd, FD_TARGET) < 0)
+		_exit(1);
+	close_range(N_FDS + 1, ~0u, 0);
+	prctl(PR_SET_PTRACER, PR_SET_PTRACER_ANY, 0, 0, 0); /* Yama: the next checkpoint is no parent of ours */
+	prctl(PR_SET_NAME, KEEPER_NAME);
+	if (write(sock, "", 1) != 1)
+		_exit(1);
+	close(sock);
+	struct pollfd p = { .fd = FD_TARGET, .events = POLLIN };
+	while (poll(&p, 1, -1) < 0 && errno == EINTR)
+		;
+	_exit(0);
+}
+
+int keeper_prepare(int *ret_sock)
+{
+	int socks[2], status;
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, socks))
+		return -errno;
+	pid_t between = fork();
+	if (between == 0) {
+		pid_t pid = fork();
+		if (pid == 0) {
+			close(socks[0]);
+			keeper_main(socks[1]);
+		}
+		_exit(pid < 0);
+	}
+	int err = between < 0 ? -errno : 0;
+	close(socks[1]);
+	while (!err && waitpid(between, &status, 0) < 0 && errno == EINTR)
+		;
+	if (!err && status)
+		err = -EAGAIN;
+	if (err)
+		close(socks[0]);
+	else
+		*ret_sock = socks[0];
+	return err;
+}
+
+int keeper_begin(int sock, int pidfd, int uffd, const uint8_t content_id[16])
+{
+	struct keeper_state state = { .magic = MAGIC };
+	int fds[2] = { pidfd, uffd };
+	union {
+		char room[CMSG_SPACE(sizeof(fds))];
+		struct cmsghdr head;
+	} control = { .head = { .cmsg_len = CMSG_LEN(sizeof(fds)), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS } };
+	struct iovec iov = { &state, sizeof(state) };
+	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control) };
+	char byte;
+
+	memcpy(state.content_id, content_id, sizeof(state.content_id));
+	memcpy(CMSG_DATA(&control.head), fds, sizeof(fds));
+	int err = sendmsg(sock, &msg, MSG_NOSIGNAL) == sizeof(state) ? 0 : -EPIPE;
+	ssize_t n = -1;
+	while (!err && (n = read(sock, &byte, 1)) < 0 && errno == EINTR)
+		;
+	close(sock);
+	return n == 1 ? 0 : -EPIPE;
+}
