@@ -29,16 +29,20 @@ static void check_handle(struct stasis_session *s, const struct usb_state *u, co
 	if (d->gone)
 		stasis_action(s, h->fd, "its device is unplugged, and stays so");
 	else if (h->flags == O_RDONLY)
-		stasis_action(s, h->fd, "%04x:%04x %s in port %s: opened again for reading", d->vendor, d->product, d->name, d->port);
+		stasis_action(s, h->fd, "%04x:%04x %s in port %s: opened again for reading", d->vendor, d->product, d->name,
+		              d->port);
 	else
-		stasis_action(s, h->fd, "%04x:%04x %s in port %s: found again at the restart, or elsewhere with --map usb:%s=NEW; %u of its interfaces are claimed",
-			      d->vendor, d->product, d->name, d->port, d->port, count_bits(h->claimed));
+		stasis_action(s, h->fd,
+		              "%04x:%04x %s in port %s: found again at the restart, or elsewhere with --map usb:%s=NEW; %u of "
+		              "its interfaces are claimed",
+		              d->vendor, d->product, d->name, d->port, d->port, count_bits(h->claimed));
 	if (h->flags == O_RDONLY || d->gone)
 		return;
 	if (!u->journal)
 		stasis_obstacle(s, h->fd, NULL, RUN_REMEDY,
-				"%04x:%04x in port %s: the kernel will not tell what is in flight, and the target runs without the recorder", d->vendor,
-				d->product, d->port);
+		                "%04x:%04x in port %s: the kernel will not tell what is in flight, and the target runs without "
+		                "the recorder",
+		                d->vendor, d->product, d->port);
 	else if (stasis_recorder_broken(s))
 		stasis_obstacle(s, h->fd, NULL, RUN_REMEDY, "the recorder's journal ran full");
 }
@@ -57,7 +61,7 @@ static void check_mappings(struct stasis_session *s, const struct usb_state *u)
 		fclose(f);
 	if (found && u->n_handles)
 		stasis_obstacle(s, u->handles[0].fd, NULL, "have the program use memory of its own for its transfers",
-				"memory of usbfs is mapped, into which a device may write at any moment");
+		                "memory of usbfs is mapped, into which a device may write at any moment");
 }
 
 int usb_check(struct stasis_session *s, void *state)
@@ -114,7 +118,8 @@ int usb_ready(struct stasis_session *s, void *state)
 			err = anything_out(s, u, d[i].fd, &out);
 		}
 		if (err && err != -ENOENT)
-			return stasis_fail(s, err, "fd %d: the recorder's journal of USB devices cannot be read: %s", d[i].fd, strerror(-err));
+			return stasis_fail(s, err, "fd %d: the recorder's journal of USB devices cannot be read: %s", d[i].fd,
+			                   strerror(-err));
 	}
 	u->waiting_since = u->waiting_since ? u->waiting_since : now;
 	if (u->journal && stasis_recording(s)) {
@@ -130,8 +135,10 @@ int usb_ready(struct stasis_session *s, void *state)
 		return -EAGAIN;
 	}
 	if (command)
-		stasis_warn(s, "a command to a USB disk has not come to its end within %u s: if the disk is unplugged before the restart, the program has to repeat it",
-			    COMMAND_MS / 1000);
+		stasis_warn(s,
+		            "a command to a USB disk has not come to its end within %u s: if the disk is unplugged before the "
+		            "restart, the program has to repeat it",
+		            COMMAND_MS / 1000);
 	return 0;
 }
 

@@ -3,6 +3,7 @@
 #include "plugins.h"
 
 const struct fd_claim usb_claims[] = {
-	{ "/dev/hidraw*", "HID device", "raw HID devices of the host cannot be checkpointed yet", "close it before the checkpoint" },
+	{ "/dev/hidraw*", "HID device", "raw HID devices of the host cannot be checkpointed yet",
+	  "close it before the checkpoint" },
 	{ 0 },
 };

@@ -25,7 +25,9 @@ static uint32_t part_of(const struct usbdevfs_urb *had)
 {
 	if (had->type != USBDEVFS_URB_TYPE_BULK && had->type != USBDEVFS_URB_TYPE_INTERRUPT)
 		return 0;
-	return had->status != USB_UNREAPED && had->actual_length > 0 && had->actual_length <= had->buffer_length ? (uint32_t)had->actual_length : 0;
+	return had->status != USB_UNREAPED && had->actual_length > 0 && had->actual_length <= had->buffer_length
+	               ? (uint32_t)had->actual_length
+	               : 0;
 }
 
 bool usb_flight_again(struct usb_flight *f, struct usbdevfs_urb *urb, const struct usbdevfs_urb *had)

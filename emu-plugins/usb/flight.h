@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What has become of a URB, and how it is submitted again. Used by the recorder, on the memory itself, and by the plugin, on copies. */
+/* What has become of a URB, and how it is submitted again. Used by the recorder, on the memory itself, and by the plugin, on
+ * copies. */
 #ifndef STASIS_USB_FLIGHT_H
 #define STASIS_USB_FLIGHT_H
 
@@ -20,8 +21,8 @@ enum usb_flight_state usb_flight_state(const struct usb_flight *f, const struct 
 /* The address of the struct that the kernel was given, when the flight itself is at `at`. */
 uint64_t usb_flight_given(const struct usb_flight *f, uint64_t at);
 
-/* Makes one that does not fly any more ready to be submitted again, at usb_flight_given(). `urb` is the program's, `had` what the kernel
- * was given, perhaps the same; both are changed. False: nothing is left to be transferred, it has arrived. */
+/* Makes one that does not fly any more ready to be submitted again, at usb_flight_given(). `urb` is the program's, `had`
+ * what the kernel was given, perhaps the same; both are changed. False: nothing is left to be transferred, it has arrived. */
 bool usb_flight_again(struct usb_flight *f, struct usbdevfs_urb *urb, const struct usbdevfs_urb *had);
 
 /* Puts the result together in the program's struct: what had come before, and after. */

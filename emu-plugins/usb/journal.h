@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What the recorder keeps of usbfs descriptors and of their requests (URBs) in flight, in the target's memory, read and written by the
- * plugin from outside. It is in every image with the rest of the memory, so the layout is for ever: the version tells.
+/* What the recorder keeps of usbfs descriptors and of their requests (URBs) in flight, in the target's memory, read and
+ * written by the plugin from outside. It is in every image with the rest of the memory, so the layout is for ever: the
+ * version tells.
  *
- * Theory of operation. An URB is in flight from USBDEVFS_SUBMITURB until it is reaped; meanwhile its struct is the kernel's. Before
- * it is submitted its status becomes USB_UNREAPED, which the kernel overwrites when it is reaped, and never before. So the memory itself
- * tells what has happened to it, whoever reaped it: the controller does so for a target that stands still, and may be killed at any moment
- * without leaving the journal wrong. A URB that was reaped by somebody else is handed to the program when it asks next; one
- * that was cancelled by somebody else is submitted again, without the bytes that had come. The program is woken for that by a URB of ours
- * (`wake`), a GET_STATUS of the device, which the recorder reaps and keeps to itself. Tests: usb-journal, usb-stick. */
+ * Theory of operation. An URB is in flight from USBDEVFS_SUBMITURB until it is reaped; meanwhile its struct is the kernel's.
+ * Before it is submitted its status becomes USB_UNREAPED, which the kernel overwrites when it is reaped, and never before.
+ * So the memory itself tells what has happened to it, whoever reaped it: the controller does so for a target that stands
+ * still, and may be killed at any moment without leaving the journal wrong. A URB that was reaped by somebody else is handed
+ * to the program when it asks next; one that was cancelled by somebody else is submitted again, without the bytes that had
+ * come. The program is woken for that by a URB of ours (`wake`), a GET_STATUS of the device, which the recorder reaps and
+ * keeps to itself. Tests: usb-journal, usb-stick. */
 #ifndef STASIS_USB_JOURNAL_H
 #define STASIS_USB_JOURNAL_H
 

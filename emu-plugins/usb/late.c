@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* Stage 2: with all memory in place, URBs that were in flight are submitted again, at their old addresses and in their old order, by the
- * target itself: the kernel keeps the addresses, and the signal that a URB may ask for goes to who has submitted it. What had been
- * reaped for the target already is the recorder's to hand over; the program is woken for it. Privileges are dropped last.
+/* Stage 2: with all memory in place, URBs that were in flight are submitted again, at their old addresses and in their old
+ * order, by the target itself: the kernel keeps the addresses, and the signal that a URB may ask for goes to who has
+ * submitted it. What had been reaped for the target already is the recorder's to hand over; the program is woken for it.
+ * Privileges are dropped last.
  *
- * One that cannot be submitted comes back as a transfer that went wrong (EPROTO), which every program must expect.
- * Tests: usb-stick, usb-device-away. */
+ * One that cannot be submitted comes back as a transfer that went wrong (EPROTO), which every program must expect. Tests:
+ * usb-stick, usb-device-away. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stddef.h>
@@ -66,8 +67,10 @@ static int write_back(struct late *l, const struct usb_flown *f)
 
 static int failed(struct late *l, struct usb_flown *f, int err)
 {
-	stasis_warn(l->s, "fd %d: a request that was in flight is refused by the USB device (%s): the program is told that it went wrong", l->h->fd,
-		    strerror(-err));
+	stasis_warn(
+	        l->s,
+	        "fd %d: a request that was in flight is refused by the USB device (%s): the program is told that it went wrong",
+	        l->h->fd, strerror(-err));
 	f->urb.status = -EPROTO;
 	f->urb.actual_length = (int)f->flight.done;
 	f->flight.done = 0;
@@ -83,7 +86,8 @@ static int submit_some(struct late *l, size_t begin, size_t end)
 	stasis_calls_reset(l->c);
 	for (size_t i = begin; i < end; i++) {
 		const struct usb_flown *f = &l->flights[i];
-		stasis_calls_add(l->c, STASIS_MAY_FAIL, SYS_ioctl, (uint64_t)l->h->fd, USBDEVFS_SUBMITURB, usb_flight_given(&f->flight, f->at), 0);
+		stasis_calls_add(l->c, STASIS_MAY_FAIL, SYS_ioctl, (uint64_t)l->h->fd, USBDEVFS_SUBMITURB,
+		                 usb_flight_given(&f->flight, f->at), 0);
 	}
 	err = end > begin ? stasis_calls_run(l->c, NULL) : 0;
 	for (size_t i = begin; i < end && !err; i++) {
@@ -115,7 +119,8 @@ static int submit(struct late *l)
 	}
 	for (size_t i = 0; i < n && !err; i += CALLS)
 		err = submit_some(l, i, i + CALLS < n ? i + CALLS : n);
-	stasis_debug(l->s, "fd %d: %zu URBs submitted again, %s", l->h->fd, n, l->arrived ? "others to be handed over" : "none to be handed over");
+	stasis_debug(l->s, "fd %d: %zu URBs submitted again, %s", l->h->fd, n,
+	             l->arrived ? "others to be handed over" : "none to be handed over");
 	return err;
 }
 
@@ -128,7 +133,8 @@ static int late_device(struct late *l)
 	if (!err && l->arrived)
 		err = call(l, USBDEVFS_SUBMITURB, l->at + offsetof(struct usb_handle, wake), "a GET_STATUS");
 	if (!err && l->h->set & USB_SET_PRIVILEGES)
-		err = call_with(l, USBDEVFS_DROP_PRIVILEGES, &l->h->privileges, sizeof(l->h->privileges), "USBDEVFS_DROP_PRIVILEGES");
+		err = call_with(l, USBDEVFS_DROP_PRIVILEGES, &l->h->privileges, sizeof(l->h->privileges),
+		                "USBDEVFS_DROP_PRIVILEGES");
 	return err;
 }
 
@@ -158,7 +164,8 @@ static int late_handle(struct stasis_session *s, const struct usb_state *u, cons
 	if (!err)
 		err = tell(&l, p);
 	if (err)
-		stasis_fail(s, err, "fd %d: the recorder's journal of USB devices makes no sense: %s; the image is damaged", h->fd, strerror(-err));
+		stasis_fail(s, err, "fd %d: the recorder's journal of USB devices makes no sense: %s; the image is damaged",
+		            h->fd, strerror(-err));
 	if (!err && p->choice != USB_NONE) {
 		if (!(err = stasis_calls_create(s, CALLS, &l.c)))
 			err = late_device(&l);

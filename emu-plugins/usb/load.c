@@ -8,7 +8,8 @@
 
 static int bad(struct stasis_session *s, const char *what)
 {
-	return stasis_fail(s, -EBADMSG, "the image's records of USB devices: %s; it is damaged or was not made by stasis", what);
+	return stasis_fail(s, -EBADMSG, "the image's records of USB devices: %s; it is damaged or was not made by stasis",
+	                   what);
 }
 
 static int load(struct stasis_session *s, const struct img_schema *schema, void *ret_array, size_t *ret_n)
@@ -25,8 +26,8 @@ static bool device_makes_sense(const struct usb_rec_device *d, size_t i)
 {
 	if (d->id != i + 1)
 		return false;
-	return d->gone || (d->port && strlen(d->port) < sizeof(((struct usb_device *)0)->port) && d->vendor <= 0xffff && d->product <= 0xffff &&
-			   d->configuration <= 0xff && !(d->alternates.size % 2));
+	return d->gone || (d->port && strlen(d->port) < sizeof(((struct usb_device *)0)->port) && d->vendor <= 0xffff &&
+	                   d->product <= 0xffff && d->configuration <= 0xff && !(d->alternates.size % 2));
 }
 
 int usb_load(struct stasis_session *s, struct usb_state *u)
@@ -35,7 +36,8 @@ int usb_load(struct stasis_session *s, struct usb_state *u)
 	size_t n = stasis_descriptors(s, &d), k = 0;
 	int err;
 
-	if ((err = load(s, &usb_device_schema, &u->devices, &u->n_devices)) || (err = load(s, &usb_handle_schema, &u->handles, &u->n_handles)))
+	if ((err = load(s, &usb_device_schema, &u->devices, &u->n_devices)) ||
+	    (err = load(s, &usb_handle_schema, &u->handles, &u->n_handles)))
 		return err;
 	for (size_t i = 0; i < u->n_devices; i++)
 		if (!device_makes_sense(&u->devices[i], i))

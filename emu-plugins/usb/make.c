@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* Stage 1: opens devices in the process that is to have them, and brings them to where they were: configuration, interfaces claimed,
- * alternate settings.
+/* Stage 1: opens devices in the process that is to have them, and brings them to where they were: configuration, interfaces
+ * claimed, alternate settings.
  *
- * Order. Drivers of the host go first: a configuration cannot be set while one has an interface (EBUSY). What was taken is noted in shared
- * memory before it is: should the restart fail, its drivers get it back (usb_abandon), once the process that has claimed it is gone.
- * Privileges are dropped last of all, in late.c. A device that is left out is the writing end of a pipe that nobody reads: it polls as an
- * error, as that of an unplugged one does, and the recorder answers every call with ENODEV. Test: usb-device-away. */
+ * Order. Drivers of the host go first: a configuration cannot be set while one has an interface (EBUSY). What was taken is
+ * noted in shared memory before it is: should the restart fail, its drivers get it back (usb_abandon), once the process that
+ * has claimed it is gone. Privileges are dropped last of all, in late.c. A device that is left out is the writing end of a
+ * pipe that nobody reads: it polls as an error, as that of an unplugged one does, and the recorder answers every call with
+ * ENODEV. Test: usb-device-away. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -24,11 +25,12 @@ static int driver_call(int fd, unsigned interface, int code)
 
 static int fail(struct stasis_session *s, const struct usb_device *d, int err, const char *what)
 {
-	return stasis_fail(s, err, "USB device %04x:%04x in port %s: %s: %s%s", d->vendor, d->product, d->port, what, strerror(-err),
-			   err == -EBUSY		     ? "; end the program that has taken it meanwhile" :
-			   err == -EACCES || err == -EPERM ? "; run as root, or let users have it by a rule for udev" :
-			   err == -ENODEV || err == -ENOENT ? "; it was unplugged meanwhile, try again" :
-							      "");
+	return stasis_fail(s, err, "USB device %04x:%04x in port %s: %s: %s%s", d->vendor, d->product, d->port, what,
+	                   strerror(-err),
+	                   err == -EBUSY                      ? "; end the program that has taken it meanwhile"
+	                   : err == -EACCES || err == -EPERM  ? "; run as root, or let users have it by a rule for udev"
+	                   : err == -ENODEV || err == -ENOENT ? "; it was unplugged meanwhile, try again"
+	                                                      : "");
 }
 
 static int take_from_drivers(struct stasis_session *s, const struct usb_place *p, struct usb_taken *taken, int fd)
@@ -55,7 +57,8 @@ static int make_ready(struct stasis_session *s, struct usb_state *u, size_t i, i
 		return 0;
 	p->ready = true;
 	int err = take_from_drivers(s, p, &u->taken[i], fd);
-	if (!err && p->now->configuration != u->devices[i].configuration && ioctl(fd, USBDEVFS_SETCONFIGURATION, &configuration) < 0)
+	if (!err && p->now->configuration != u->devices[i].configuration &&
+	    ioctl(fd, USBDEVFS_SETCONFIGURATION, &configuration) < 0)
 		err = fail(s, p->now, -errno, "its configuration cannot be set");
 	return err;
 }
@@ -68,8 +71,8 @@ static unsigned alternate_now(const struct usb_device *d, unsigned interface)
 	return 0;
 }
 
-static int set_alternates(struct stasis_session *s, const struct usb_rec_device *r, const struct usb_place *p, const struct usb_rec_handle *h,
-			  int fd)
+static int set_alternates(struct stasis_session *s, const struct usb_rec_device *r, const struct usb_place *p,
+                          const struct usb_rec_handle *h, int fd)
 {
 	const uint8_t *pair = r->alternates.data;
 
@@ -146,8 +149,10 @@ int usb_abandon(struct stasis_session *s, void *state)
 		for (unsigned k = 0; k < 64 && fd >= 0; k++) {
 			int err = u->taken[i].interfaces & 1ull << k ? driver_call(fd, k, USBDEVFS_CONNECT) : 0;
 			if (err)
-				stasis_warn(s, "USB device in port %s: interface %u cannot be given back to its driver: %s; plug it in anew",
-					    u->devices[i].port, k, strerror(-err));
+				stasis_warn(s,
+				            "USB device in port %s: interface %u cannot be given back to its driver: %s; plug "
+				            "it in anew",
+				            u->devices[i].port, k, strerror(-err));
 		}
 		if (fd >= 0)
 			close(fd);

@@ -26,9 +26,10 @@ static void say_forbidden(struct stasis_session *s, const struct usb_device *d, 
 	usb_node(d->bus, d->address, node, sizeof(node));
 	if (err == EACCES || err == EPERM)
 		snprintf(remedy, sizeof(remedy),
-			 "run as root, or let users have it by a line in /etc/udev/rules.d/70-stasis.rules: SUBSYSTEM==\"usb\", ATTR{idVendor}==\"%04x\", "
-			 "ATTR{idProduct}==\"%04x\", TAG+=\"uaccess\", MODE=\"0660\", GROUP=\"plugdev\"; then plug it in anew",
-			 d->vendor, d->product);
+		         "run as root, or let users have it by a line in /etc/udev/rules.d/70-stasis.rules: "
+		         "SUBSYSTEM==\"usb\", ATTR{idVendor}==\"%04x\", "
+		         "ATTR{idProduct}==\"%04x\", TAG+=\"uaccess\", MODE=\"0660\", GROUP=\"plugdev\"; then plug it in anew",
+		         d->vendor, d->product);
 	else
 		snprintf(remedy, sizeof(remedy), "let the device node be made (udev, or a /dev of the host in a container)");
 	stasis_obstacle(s, fd, NULL, remedy, "%s of the device in port %s cannot be used: %s", node, d->port, strerror(err));
@@ -74,7 +75,7 @@ static void say_busy(struct stasis_session *s, const struct usb_device *d, int f
 	if (pid)
 		snprintf(who, sizeof(who), "%s (pid %d)", name, pid);
 	stasis_obstacle(s, fd, NULL, "end that program, or name another device with --map usb:OLD=PORT",
-			"interface %u of the device in port %s is in use by %s", interface, d->port, who);
+	                "interface %u of the device in port %s is in use by %s", interface, d->port, who);
 }
 
 static char *mounts_text(void)

@@ -14,8 +14,14 @@
 /* As the choice wants it; borrowed. */
 static struct usb_device as_it_was(const struct usb_rec_device *r)
 {
-	struct usb_device d = { .bus = r->bus, .address = r->address, .vendor = r->vendor, .product = r->product, .release = r->release,
-				.configuration = r->configuration, .descriptors = r->descriptors.data, .size = r->descriptors.size };
+	struct usb_device d = { .bus = r->bus,
+		                .address = r->address,
+		                .vendor = r->vendor,
+		                .product = r->product,
+		                .release = r->release,
+		                .configuration = r->configuration,
+		                .descriptors = r->descriptors.data,
+		                .size = r->descriptors.size };
 
 	snprintf(d.port, sizeof(d.port), "%s", r->port ? r->port : "");
 	snprintf(d.serial, sizeof(d.serial), "%s", r->serial ? r->serial : "");
@@ -113,8 +119,9 @@ static void say_other(struct stasis_session *s, const struct usb_state *u, size_
 
 	usb_device_words(&old, words, sizeof(words));
 	usb_device_words(p->now, now, sizeof(now));
-	snprintf(remedy, sizeof(remedy), "plug in the right one, take this one with --map usb:%s=%s, or go on without it: --map usb:%s=none",
-		 old.port, p->now->port, old.port);
+	snprintf(remedy, sizeof(remedy),
+	         "plug in the right one, take this one with --map usb:%s=%s, or go on without it: --map usb:%s=none", old.port,
+	         p->now->port, old.port);
 	if (p->choice == USB_OTHER_SERIAL) {
 		stasis_obstacle(s, fd, NULL, remedy, "%s is not here, only one of the same kind: %s", words, now);
 	} else if (p->choice == USB_SEVERAL) {
@@ -132,8 +139,8 @@ static void say_warnings(struct stasis_session *s, const struct usb_place *p, co
 
 	usb_device_words(p->now, words, sizeof(words));
 	if (strcmp(old->serial, p->now->serial))
-		stasis_warn(s, "USB device %s has not the serial number %s of the one in port %s, which it takes the place of", words,
-			    *old->serial ? old->serial : "(none)", old->port);
+		stasis_warn(s, "USB device %s has not the serial number %s of the one in port %s, which it takes the place of",
+		            words, *old->serial ? old->serial : "(none)", old->port);
 	if (old->release != p->now->release)
 		stasis_warn(s, "USB device %s is of release %04x, not %04x", words, p->now->release, old->release);
 }
@@ -153,12 +160,12 @@ static void plan_device(struct stasis_session *s, struct usb_state *u, size_t i,
 
 	if (p->choice == USB_NO_WORDS) {
 		stasis_obstacle(s, fd, NULL, "--map usb:OLD=NEW, NEW being none, a port (3-1.2), or VENDOR:PRODUCT[:SERIAL]",
-				"%s in port %s: --map says %s, which is no device", old.name, old.port, p->said);
+		                "%s in port %s: --map says %s, which is no device", old.name, old.port, p->said);
 	} else if (p->choice == USB_MISSING) {
 		say_missing(s, u, i, fd);
 	} else if (p->choice == USB_CHOSEN && is_taken_twice(u, i)) {
-		stasis_obstacle(s, fd, NULL, "give each its own with --map usb:OLD=PORT", "the device of port %s and another one shall both be that in port %s",
-				old.port, p->now->port);
+		stasis_obstacle(s, fd, NULL, "give each its own with --map usb:OLD=PORT",
+		                "the device of port %s and another one shall both be that in port %s", old.port, p->now->port);
 	} else if (p->choice == USB_CHOSEN) {
 		say_warnings(s, p, &old);
 		usb_plan_use(s, u, i, fd);
@@ -176,10 +183,12 @@ static void plan_handle(struct stasis_session *s, const struct usb_state *u, con
 	if (d->gone)
 		stasis_action(s, h->fd, "its device was unplugged, and stays so");
 	else if (p->choice == USB_NONE)
-		stasis_action(s, h->fd, "%04x:%04x %s of port %s: none, as if it had been unplugged", d->vendor, d->product, d->name ? d->name : "", d->port);
+		stasis_action(s, h->fd, "%04x:%04x %s of port %s: none, as if it had been unplugged", d->vendor, d->product,
+		              d->name ? d->name : "", d->port);
 	else if (p->choice == USB_CHOSEN)
-		stasis_action(s, h->fd, "is %s%s; %u requests in flight are made again", usb_device_words(p->now, words, sizeof(words)),
-			      p->detach ? ", taken from its driver" : "", h->flights);
+		stasis_action(s, h->fd, "is %s%s; %u requests in flight are made again",
+		              usb_device_words(p->now, words, sizeof(words)), p->detach ? ", taken from its driver" : "",
+		              h->flights);
 }
 
 int usb_plan(struct stasis_session *s, void *state)
@@ -189,7 +198,8 @@ int usb_plan(struct stasis_session *s, void *state)
 
 	if (err)
 		return err;
-	void *taken = mmap(NULL, (u->n_devices + 1) * sizeof(*u->taken), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	void *taken =
+	        mmap(NULL, (u->n_devices + 1) * sizeof(*u->taken), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	u->taken = taken == MAP_FAILED ? NULL : taken;
 	u->places = calloc(u->n_devices + 1, sizeof(*u->places));
 	if (!u->taken || !u->places)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* USB devices (usbfs): takes them off a program's hands and gives it the same or others at a restart. README.md in this folder lists
- * all of their state, and the tests that prove it. */
+/* USB devices (usbfs): takes them off a program's hands and gives it the same or others at a restart. README.md in this
+ * folder lists all of their state, and the tests that prove it. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* Commands to disks. A command of mass storage (bulk only, the transport of nearly all sticks) is sent in one transfer, its data go in
- * others, and its status comes in a last one. A device that was unplugged in the middle of it knows nothing of it any more, and the
- * program would wait for its answer. So a checkpoint waits for the end of a command: new ones wait at the closed gate, and while one
- * is under way the gate stands open to all, as a guest's driver takes part in it. Nobody waits here for long: a virtual CPU
- * that submits a command from within an exit keeps others of the program waiting. Tests: usb-journal, usb-stick. */
+/* Commands to disks. A command of mass storage (bulk only, the transport of nearly all sticks) is sent in one transfer, its
+ * data go in others, and its status comes in a last one. A device that was unplugged in the middle of it knows nothing of it
+ * any more, and the program would wait for its answer. So a checkpoint waits for the end of a command: new ones wait at the
+ * closed gate, and while one is under way the gate stands open to all, as a guest's driver takes part in it. Nobody waits
+ * here for long: a virtual CPU that submits a command from within an exit keeps others of the program waiting. Tests:
+ * usb-journal, usb-stick. */
 #include <errno.h>
 #include <string.h>
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* URBs in flight: noted when they are submitted, put right when somebody else has reaped or cancelled them, handed to the program. See
- * journal.h. */
+/* URBs in flight: noted when they are submitted, put right when somebody else has reaped or cancelled them, handed to the
+ * program. See journal.h. */
 #include <errno.h>
 #include <stddef.h>
 #include <string.h>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* The recorder's part for USB devices: interfaces claimed, settings, URBs in flight, per descriptor of usbfs, from its first call
- * until it is closed. The memory that usbfs would let a program map for its transfers is refused: the device writes there while
- * the program stands still. Programs then use their own (libusb_dev_mem_alloc may always fail). */
+/* The recorder's part for USB devices: interfaces claimed, settings, URBs in flight, per descriptor of usbfs, from its first
+ * call until it is closed. The memory that usbfs would let a program map for its transfers is refused: the device writes
+ * there while the program stands still. Programs then use their own (libusb_dev_mem_alloc may always fail). */
 #include "record.h"
 
 #include <errno.h>
@@ -56,7 +56,9 @@ static void handle_forget(struct usb_handle *h)
 static void make_wake(struct usb_handle *h)
 {
 	static const uint8_t get_status[8] = { 0x80, 0, 0, 0, 0, 0, 2, 0 };
-	struct usbdevfs_urb wake = { .type = USBDEVFS_URB_TYPE_CONTROL, .buffer = h->setup, .buffer_length = sizeof(get_status) + 2 };
+	struct usbdevfs_urb wake = { .type = USBDEVFS_URB_TYPE_CONTROL,
+		                     .buffer = h->setup,
+		                     .buffer_length = sizeof(get_status) + 2 };
 
 	memcpy(h->setup, get_status, sizeof(get_status));
 	memcpy(h->wake, &wake, sizeof(wake));
@@ -67,7 +69,8 @@ static uint64_t device_of(int fd)
 {
 	struct stat st;
 
-	if (recorder_call(SYS_fstat, fd, (long)&st, 0, 0, 0, 0) || !S_ISCHR(st.st_mode) || major(st.st_rdev) != USB_DEVICE_MAJOR)
+	if (recorder_call(SYS_fstat, fd, (long)&st, 0, 0, 0, 0) || !S_ISCHR(st.st_mode) ||
+	    major(st.st_rdev) != USB_DEVICE_MAJOR)
 		return 0;
 	return st.st_rdev;
 }
@@ -125,7 +128,8 @@ static void set_bit(uint64_t *bits, unsigned i, bool on)
 
 static void note_ioctl(struct usb_handle *h, const struct usbdevfs_ioctl *call)
 {
-	if (call->ifno >= 0 && ((uint32_t)call->ioctl_code == (uint32_t)USBDEVFS_DISCONNECT || (uint32_t)call->ioctl_code == (uint32_t)USBDEVFS_CONNECT))
+	if (call->ifno >= 0 && ((uint32_t)call->ioctl_code == (uint32_t)USBDEVFS_DISCONNECT ||
+	                        (uint32_t)call->ioctl_code == (uint32_t)USBDEVFS_CONNECT))
 		set_bit(&h->detached, (unsigned)call->ifno, (uint32_t)call->ioctl_code == (uint32_t)USBDEVFS_DISCONNECT);
 }
 

@@ -17,7 +17,8 @@ static const struct img_field device_fields[] = {
 	IMG_FIELD(12, usb_rec_device, descriptors, IMG_BYTES, IMG_HEX),
 	IMG_FIELD(13, usb_rec_device, alternates, IMG_BYTES, IMG_HEX),
 };
-const struct img_schema usb_device_schema = IMG_SCHEMA("USBD", 1, IMG_MUST_UNDERSTAND, "USB device", usb_rec_device, device_fields);
+const struct img_schema usb_device_schema =
+        IMG_SCHEMA("USBD", 1, IMG_MUST_UNDERSTAND, "USB device", usb_rec_device, device_fields);
 
 static const struct img_field handle_fields[] = {
 	IMG_FIELD_REQUIRED(1, usb_rec_handle, fd, IMG_I32, IMG_DEC),
@@ -32,6 +33,7 @@ static const struct img_field handle_fields[] = {
 	IMG_FIELD(10, usb_rec_handle, privileges, IMG_U32, IMG_HEX),
 	IMG_FIELD(11, usb_rec_handle, flights, IMG_U32, IMG_DEC),
 };
-const struct img_schema usb_handle_schema = IMG_SCHEMA("USBF", 1, IMG_MUST_UNDERSTAND, "USB descriptor", usb_rec_handle, handle_fields);
+const struct img_schema usb_handle_schema =
+        IMG_SCHEMA("USBF", 1, IMG_MUST_UNDERSTAND, "USB descriptor", usb_rec_handle, handle_fields);
 
 const struct img_schema *const usb_schemas[] = { &usb_device_schema, &usb_handle_schema, NULL };

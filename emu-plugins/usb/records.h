@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What an image says of USB devices, and of the descriptors of usbfs that were open on them. URBs in flight are in the journal, in memory. */
+/* What an image says of USB devices, and of the descriptors of usbfs that were open on them. URBs in flight are in the
+ * journal, in memory. */
 #ifndef STASIS_USB_RECORDS_H
 #define STASIS_USB_RECORDS_H
 
@@ -9,9 +10,9 @@
 
 /* A device. */
 struct usb_rec_device {
-	uint32_t id;        /* from 1 */
-	bool gone;          /* it had been unplugged, or a restart had left it out: all that follows is 0 */
-	char *port;         /* "3-1.2" */
+	uint32_t id; /* from 1 */
+	bool gone;   /* it had been unplugged, or a restart had left it out: all that follows is 0 */
+	char *port;  /* "3-1.2" */
 	char *serial, *name;
 	uint32_t bus, address, vendor, product, release, configuration;
 	struct img_bytes descriptors;

@@ -1,15 +1,30 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* The table of usbfs's ioctls (include/uapi/linux/usbdevice_fs.h). What is not in it is refused by name, so that a new one is noticed
- * before it is lost. */
+/* The table of usbfs's ioctls (include/uapi/linux/usbdevice_fs.h). What is not in it is refused by name, so that a new one
+ * is noticed before it is lost. */
 #include "requests.h"
 
 #include <stddef.h>
 
-#define PLAIN(r) { (uint32_t)r, USB_REQUEST_PLAIN, #r, 0 }
-#define TALK(r) { (uint32_t)r, USB_REQUEST_TALK, #r, 0 }
-#define URB(r) { (uint32_t)r, USB_REQUEST_URB, #r, 0 }
-#define KEPT(r) { (uint32_t)r, USB_REQUEST_KEPT, #r, 0 }
-#define REFUSE(r, why) { (uint32_t)r, USB_REQUEST_REFUSE, #r, why }
+#define PLAIN(r)                                       \
+	{                                              \
+		(uint32_t) r, USB_REQUEST_PLAIN, #r, 0 \
+	}
+#define TALK(r)                                       \
+	{                                             \
+		(uint32_t) r, USB_REQUEST_TALK, #r, 0 \
+	}
+#define URB(r)                                       \
+	{                                            \
+		(uint32_t) r, USB_REQUEST_URB, #r, 0 \
+	}
+#define KEPT(r)                                       \
+	{                                             \
+		(uint32_t) r, USB_REQUEST_KEPT, #r, 0 \
+	}
+#define REFUSE(r, why)                                    \
+	{                                                 \
+		(uint32_t) r, USB_REQUEST_REFUSE, #r, why \
+	}
 
 static const struct usb_request requests[] = {
 	TALK(USBDEVFS_CONTROL),
@@ -51,7 +66,8 @@ static int is_conninfo(uint32_t request)
 
 const struct usb_request *usb_request_find(uint64_t request)
 {
-	static const struct usb_request conninfo = { (uint32_t)USBDEVFS_CONNINFO_EX(0), USB_REQUEST_PLAIN, "USBDEVFS_CONNINFO_EX", NULL };
+	static const struct usb_request conninfo = { (uint32_t)USBDEVFS_CONNINFO_EX(0), USB_REQUEST_PLAIN,
+		                                     "USBDEVFS_CONNINFO_EX", NULL };
 
 	for (size_t i = 0; i < sizeof(requests) / sizeof(requests[0]); i++)
 		if (requests[i].request == (uint32_t)request)

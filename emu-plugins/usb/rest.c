@@ -1,16 +1,17 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /* Takes what has come in for a target that stands still out of the kernel, into its memory, so that it is in the image.
  *
- * Theory of operation. Data of a URB that has come to its end lie in the kernel until it is reaped. So all of those are reaped, by calls
- * that the target makes; the journal can tell by their status (journal.h) and the program gets them when it asks next. It sleeps
- * until its descriptor is ready, which it no longer is: so it is woken by a URB of ours that the undo list submits at an address in its
- * memory. That one does no harm if nothing was reaped at all, and is kept from the program by the recorder.
+ * Theory of operation. Data of a URB that has come to its end lie in the kernel until it is reaped. So all of those are
+ * reaped, by calls that the target makes; the journal can tell by their status (journal.h) and the program gets them when it
+ * asks next. It sleeps until its descriptor is ready, which it no longer is: so it is woken by a URB of ours that the undo
+ * list submits at an address in its memory. That one does no harm if nothing was reaped at all, and is kept from the program
+ * by the recorder.
  *
- * What is still in flight of a target that goes on stays so: the kernel writes nothing into its memory before it is reaped. With --stop it
- * is cancelled, last one first, so that none moves up: what a device sent from now on would be lost with the target. Parts that had come
- * are reaped with the rest, and the remainder is asked for at the restart (late.c), or by the recorder when it wakes up, should the
- * checkpoint fail. If both of our processes are killed at the same time, nobody wakes the program before the next checkpoint.
- * Tests: usb-stick, usb-journal. */
+ * What is still in flight of a target that goes on stays so: the kernel writes nothing into its memory before it is reaped.
+ * With --stop it is cancelled, last one first, so that none moves up: what a device sent from now on would be lost with the
+ * target. Parts that had come are reaped with the rest, and the remainder is asked for at the restart (late.c), or by the
+ * recorder when it wakes up, should the checkpoint fail. If both of our processes are killed at the same time, nobody wakes
+ * the program before the next checkpoint. Tests: usb-stick, usb-journal. */
 #include <errno.h>
 #include <poll.h>
 #include <stddef.h>
@@ -45,7 +46,8 @@ static int cancel(struct stasis_calls *c, int fd, const struct usb_flown *flight
 		stasis_calls_reset(c);
 		for (size_t i = end; i > 0 && end - i < CALLS; i--) {
 			const struct usb_flown *f = &flights[i - 1];
-			stasis_calls_add(c, STASIS_MAY_FAIL, SYS_ioctl, (uint64_t)fd, USBDEVFS_DISCARDURB, usb_flight_given(&f->flight, f->at), 0);
+			stasis_calls_add(c, STASIS_MAY_FAIL, SYS_ioctl, (uint64_t)fd, USBDEVFS_DISCARDURB,
+			                 usb_flight_given(&f->flight, f->at), 0);
 		}
 		err = stasis_calls_run(c, NULL);
 	}
@@ -59,7 +61,7 @@ static int reap(struct stasis_calls *c, int fd, unsigned *ret_n)
 		stasis_calls_reset(c);
 		for (size_t i = 0; i < CALLS; i++)
 			stasis_calls_add(c, STASIS_MAY_FAIL, SYS_ioctl, (uint64_t)fd, USBDEVFS_REAPURBNDELAY,
-					 stasis_calls_put(c, &nothing, sizeof(nothing)), 0);
+			                 stasis_calls_put(c, &nothing, sizeof(nothing)), 0);
 		int err = stasis_calls_run(c, NULL);
 		if (err)
 			return err;
@@ -99,7 +101,9 @@ static int rest_handle(struct stasis_session *s, const struct usb_state *u, size
 	stasis_debug(s, "fd %d: %zu URBs in flight, %u of them reaped: %s", fd, n, reaped, strerror(-err));
 out:
 	free(flights);
-	return err ? stasis_fail(s, err, "fd %d: the requests in flight to its USB device cannot be taken back: %s", fd, strerror(-err)) : 0;
+	return err ? stasis_fail(s, err, "fd %d: the requests in flight to its USB device cannot be taken back: %s", fd,
+	                         strerror(-err))
+	           : 0;
 }
 
 int usb_rest(struct stasis_session *s, void *state)

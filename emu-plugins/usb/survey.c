@@ -88,8 +88,8 @@ static int add_device(struct usb_state *u, struct usb_rec_handle *h, dev_t numbe
 	return err;
 }
 
-/* What is noted as claimed and is not, was let go in a way that the recorder does not see. What is claimed and not noted was so by a
- * transfer, all by itself (drivers/usb/core/devio.c, checkintf); it goes to the device's first descriptor. */
+/* What is noted as claimed and is not, was let go in a way that the recorder does not see. What is claimed and not noted was
+ * so by a transfer, all by itself (drivers/usb/core/devio.c, checkintf); it goes to the device's first descriptor. */
 static void compare_claims(struct usb_state *u)
 {
 	for (size_t i = 0; i < u->n_devices; i++) {
@@ -115,8 +115,8 @@ static void refuse(struct stasis_session *s, int fd, uint32_t refused)
 	const struct usb_request *request = usb_request_find(refused);
 
 	stasis_obstacle(s, fd, NULL, "have the program close the device, or unplug it from the guest first",
-			"%s (%#x) was used%s%s, which cannot be restored", request ? request->name : "an ioctl", refused,
-			request && request->why ? ": " : "", request && request->why ? request->why : "");
+	                "%s (%#x) was used%s%s, which cannot be restored", request ? request->name : "an ioctl", refused,
+	                request && request->why ? ": " : "", request && request->why ? request->why : "");
 }
 
 /* Flights of a program that runs are gone as soon as they are looked at. */
@@ -177,8 +177,10 @@ static int add_handle(struct stasis_session *s, struct usb_state *u, int fd)
 	if (!err && u->journal)
 		err = take_journal(s, u, r);
 	if (err)
-		return stasis_fail(s, err, "fd %d: the recorder's journal of USB devices cannot be read: %s; start the target anew with `stasis run`",
-				   fd, strerror(-err));
+		return stasis_fail(s, err,
+		                   "fd %d: the recorder's journal of USB devices cannot be read: %s; start the target anew "
+		                   "with `stasis run`",
+		                   fd, strerror(-err));
 	u->n_handles++;
 	return add_device(u, r, st.st_rdev, gone);
 }

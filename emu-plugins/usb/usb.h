@@ -44,8 +44,8 @@ struct usb_state {
 	struct usb_rec_handle *handles;
 	size_t n_devices, n_handles;
 	/* checkpoint */
-	uint64_t *slots;	/* per handle: the address of its struct usb_handle, 0: none */
-	uint64_t *held;		/* per device: interfaces that usbfs has */
+	uint64_t *slots;        /* per handle: the address of its struct usb_handle, 0: none */
+	uint64_t *held;         /* per device: interfaces that usbfs has */
 	uint64_t waiting_since; /* ready: ms; 0: not yet */
 	/* restart */
 	struct usb_host host;

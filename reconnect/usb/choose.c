@@ -9,7 +9,8 @@
 
 #define DEVICE_DESCRIPTOR 18 /* Universal Serial Bus 2.0: 9.6.1 */
 
-/* Of the device descriptor: the version of USB (2, 3), the release (12, 13) and the numbers of strings (14 to 16) do not count. */
+/* Of the device descriptor: the version of USB (2, 3), the release (12, 13) and the numbers of strings (14 to 16) do not
+ * count. */
 static bool same_device_descriptor(const uint8_t *a, const uint8_t *b)
 {
 	for (unsigned i = 0; i < DEVICE_DESCRIPTOR; i++)
@@ -74,7 +75,8 @@ static bool parse(const char *text, struct wish *w)
 		w->port = text;
 		return true;
 	}
-	if (!parse_id(text, &w->vendor) || text[4] != ':' || !parse_id(text + 5, &w->product) || (text[9] && (text[9] != ':' || !text[10])))
+	if (!parse_id(text, &w->vendor) || text[4] != ':' || !parse_id(text + 5, &w->product) ||
+	    (text[9] && (text[9] != ':' || !text[10])))
 		return false;
 	w->serial = text[9] ? text + 10 : NULL;
 	return true;
@@ -87,7 +89,8 @@ static bool grants(const struct wish *w, const struct usb_device *d)
 	return w->vendor == d->vendor && w->product == d->product && (!w->serial || !strcmp(w->serial, d->serial));
 }
 
-static enum usb_choice choose_said(const struct usb_host *host, const struct usb_device *old, const char *text, size_t *ret_index)
+static enum usb_choice choose_said(const struct usb_host *host, const struct usb_device *old, const char *text,
+                                   size_t *ret_index)
 {
 	struct wish w = { 0 };
 	size_t n = 0, found = 0;

@@ -17,14 +17,14 @@ enum usb_choice {
 
 /* `old`: as it was. `text`: what the user said (NEW of --map usb:OLD=NEW), or NULL:
  *
- *	NEW = none | PORT | VENDOR:PRODUCT [:SERIAL]		PORT is as sysfs has it, 3-1.2; the numbers are hexadecimal
+ *	NEW = none | PORT | VENDOR:PRODUCT [:SERIAL]	PORT as in sysfs, 3-1.2; hexadecimal numbers
  *
- * Without a word it is the one of the same kind with the same serial number, wherever it is; of a kind that has no serial numbers the one in
- * the same port, else the only one. */
+ * Without a word it is the one of the same kind with the same serial number, wherever it is; of a kind that has no serial
+ * numbers the one in the same port, else the only one. */
 enum usb_choice usb_choose(const struct usb_host *host, const struct usb_device *old, const char *text, size_t *ret_index);
 
-/* Whether a program that had `old` would notice `now` by its descriptors: NULL, or what differs. Numbers of strings, and the release, do
- * not count. */
+/* Whether a program that had `old` would notice `now` by its descriptors: NULL, or what differs. Numbers of strings, and the
+ * release, do not count. */
 const char *usb_differs(const struct usb_device *old, const struct usb_device *now);
 
 #endif

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* Reads USB devices out of sysfs (Documentation/ABI/testing/sysfs-bus-usb): one directory per device, one per interface below it. */
+/* Reads USB devices out of sysfs (Documentation/ABI/testing/sysfs-bus-usb): one directory per device, one per interface
+ * below it. */
 #include "host.h"
 
 #include <dirent.h>
@@ -65,7 +66,8 @@ static void read_interface(int dir, const char *name, struct usb_device *d)
 	if (sub < 0 || d->n_interfaces == USB_INTERFACES_MAX || faccessat(sub, "bInterfaceNumber", F_OK, 0))
 		return;
 	struct usb_interface *i = &d->interfaces[d->n_interfaces++];
-	*i = (struct usb_interface){ .number = read_number(sub, "bInterfaceNumber", 16), .alternate = read_number(sub, "bAlternateSetting", 10) };
+	*i = (struct usb_interface){ .number = read_number(sub, "bInterfaceNumber", 16),
+		                     .alternate = read_number(sub, "bAlternateSetting", 10) };
 	snprintf(i->path, sizeof(i->path), "%.63s", name);
 	ssize_t n = readlinkat(sub, "driver", link, sizeof(link) - 1);
 	if (n > 0) {
@@ -163,7 +165,7 @@ void usb_host_finish(struct usb_host *host)
 const char *usb_device_words(const struct usb_device *d, char *buf, size_t size)
 {
 	snprintf(buf, size, "%04x:%04x%s%s (port %s%s%s)", d->vendor, d->product, *d->name ? " " : "", d->name, d->port,
-		 *d->serial ? ", serial number " : "", d->serial);
+	         *d->serial ? ", serial number " : "", d->serial);
 	return buf;
 }
 

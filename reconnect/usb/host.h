@@ -20,9 +20,9 @@ struct usb_device {
 	char port[48]; /* "3-1.2": bus 3, port 1, port 2 of the hub there */
 	unsigned bus, address;
 	unsigned vendor, product, release, device_class;
-	unsigned configuration; /* 0: none */
+	unsigned configuration;      /* 0: none */
 	char serial[128], name[128]; /* "": it has none */
-	uint8_t *descriptors; /* of the device, and of all of its configurations */
+	uint8_t *descriptors;        /* of the device, and of all of its configurations */
 	size_t size;
 	struct usb_interface interfaces[USB_INTERFACES_MAX]; /* of the configuration */
 	size_t n_interfaces;
@@ -44,8 +44,8 @@ void usb_device_finish(struct usb_device *device);
 /* "1234:5678 Maker's Thing (3-1.2, serial number X)" */
 const char *usb_device_words(const struct usb_device *device, char *buf, size_t size);
 
-/* Where a file system on a disk behind an interface is mounted (or "swap"): true, and the place. `mounts` is the text of a mountinfo,
- * `root` as above. */
+/* Where a file system on a disk behind an interface is mounted (or "swap"): true, and the place. `mounts` is the text of a
+ * mountinfo, `root` as above. */
 bool usb_interface_mounted(const char *root, const struct usb_interface *interface, const char *mounts, char *ret, size_t size);
 
 #endif

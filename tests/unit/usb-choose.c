@@ -41,8 +41,49 @@ static void put_number(const char *dir, const char *name, const char *format, un
 /* A stick with one interface; `packet`: the packet size of its endpoint, which depends on the speed of the port. */
 static void plug(const char *port, unsigned address, unsigned product, const char *serial, unsigned packet)
 {
-	uint8_t d[18 + 9 + 9 + 7] = { 18, 1, 0, 2, 0, 0, 0, 64, 0x34, 0x12, (uint8_t)product, (uint8_t)(product >> 8), 0, 1, 1, 2, 3, 1,
-				      9, 2, 25, 0, 1, 1, 0, 0x80, 50, 9, 4, 0, 0, 1, 8, 6, 80, 0, 7, 5, 0x81, 2, (uint8_t)packet, (uint8_t)(packet >> 8), 0 };
+	uint8_t d[18 + 9 + 9 + 7] = { 18,
+		                      1,
+		                      0,
+		                      2,
+		                      0,
+		                      0,
+		                      0,
+		                      64,
+		                      0x34,
+		                      0x12,
+		                      (uint8_t)product,
+		                      (uint8_t)(product >> 8),
+		                      0,
+		                      1,
+		                      1,
+		                      2,
+		                      3,
+		                      1,
+		                      9,
+		                      2,
+		                      25,
+		                      0,
+		                      1,
+		                      1,
+		                      0,
+		                      0x80,
+		                      50,
+		                      9,
+		                      4,
+		                      0,
+		                      0,
+		                      1,
+		                      8,
+		                      6,
+		                      80,
+		                      0,
+		                      7,
+		                      5,
+		                      0x81,
+		                      2,
+		                      (uint8_t)packet,
+		                      (uint8_t)(packet >> 8),
+		                      0 };
 	char path[256];
 
 	snprintf(path, sizeof(path), "%s/%s", root, port);
@@ -215,7 +256,8 @@ static void another_speed_is_refused(void **state)
 
 static void none_and_nonsense(void **state)
 {
-	static const char *const nonsense[] = { "3", "-1", "3-1-2", "12345678", "1234:567", "1234:56789", "1234:5678:", "1234:zzzz", "3-1x", "" };
+	static const char *const nonsense[] = { "3",          "-1",         "3-1-2",     "12345678", "1234:567",
+		                                "1234:56789", "1234:5678:", "1234:zzzz", "3-1x",     "" };
 	struct usb_device old = remember("A1");
 	char port[48];
 
@@ -241,7 +283,8 @@ static void hubs_are_left_out(void **state)
 
 static void a_mounted_disk_is_noticed(void **state)
 {
-	static const char mounts[] = "22 1 8:16 / /mnt rw - ext4 /dev/sdb rw\n23 1 8:17 / /media/stick rw - vfat /dev/sdb1 rw\n";
+	static const char mounts[] =
+	        "22 1 8:16 / /mnt rw - ext4 /dev/sdb rw\n23 1 8:17 / /media/stick rw - vfat /dev/sdb1 rw\n";
 	struct usb_interface interface = { .path = "3-1/3-1:1.0" };
 	char command[512], place[64];
 
@@ -249,9 +292,10 @@ static void a_mounted_disk_is_noticed(void **state)
 	plug("3-1", 7, 0x5678, "A1", 512);
 	assert_false(usb_interface_mounted(root, &interface, mounts, place, sizeof(place)));
 	snprintf(command, sizeof(command),
-		 "d=%s/3-1/3-1:1.0/host2/target2:0:0/2:0:0:0/block/sdb && mkdir -p $d/sdb1 && for f in $d $d/sdb1; do echo 1 >$f/size; echo 8:32 >$f/dev; done && "
-		 "echo 8:33 >$d/sdb1/dev",
-		 root);
+	         "d=%s/3-1/3-1:1.0/host2/target2:0:0/2:0:0:0/block/sdb && mkdir -p $d/sdb1 && for f in $d $d/sdb1; do echo 1 "
+	         ">$f/size; echo 8:32 >$f/dev; done && "
+	         "echo 8:33 >$d/sdb1/dev",
+	         root);
 	assert_int_equal(system(command), 0);
 	assert_false(usb_interface_mounted(root, &interface, mounts, place, sizeof(place)));
 	put("3-1/3-1:1.0/host2/target2:0:0/2:0:0:0/block/sdb/sdb1", "dev", "8:17\n");

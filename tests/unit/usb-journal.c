@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* The recorder's journal of USB devices, with a kernel that is played: what is in flight, what a controller has reaped or cancelled
- * behind the program's back, commands to disks, and whose a number is. */
+/* The recorder's journal of USB devices, with a kernel that is played: what is in flight, what a controller has reaped or
+ * cancelled behind the program's back, commands to disks, and whose a number is. */
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/usbdevice_fs.h>

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* Commands to a disk, one after the other for ever: reads of what is known to be there, writes, and reads of what was written. All
- * transfers of a command but the first are submitted before it, so that several are in flight at any moment. "DISK n" every now and then. */
+/* Commands to a disk, one after the other for ever: reads of what is known to be there, writes, and reads of what was
+ * written. All transfers of a command but the first are submitted before it, so that several are in flight at any moment.
+ * "DISK n" every now and then. */
 #include <endian.h>
 #include <errno.h>
 #include <stdio.h>
@@ -13,8 +14,8 @@
 
 #define BLOCK 512u
 #define CHUNK_BLOCKS 64u /* of a command */
-#define PARTS 2u	 /* transfers of its data */
-#define CHUNKS 256u	 /* of the disk: 8 MiB */
+#define PARTS 2u         /* transfers of its data */
+#define CHUNKS 256u      /* of the disk: 8 MiB */
 #define PART (CHUNK_BLOCKS * BLOCK / PARTS)
 
 struct command { /* Universal Serial Bus Mass Storage Class, Bulk-Only Transport: 5.1 */
@@ -68,7 +69,9 @@ void disk_fill(const char *path)
 
 static void fill_urb(struct usbdevfs_urb *urb, unsigned endpoint, void *data, unsigned size)
 {
-	*urb = (struct usbdevfs_urb){ .type = USBDEVFS_URB_TYPE_BULK, .endpoint = (uint8_t)endpoint, .buffer = data, .buffer_length = (int)size };
+	*urb = (struct usbdevfs_urb){
+		.type = USBDEVFS_URB_TYPE_BULK, .endpoint = (uint8_t)endpoint, .buffer = data, .buffer_length = (int)size
+	};
 }
 
 static void check_urb(struct device *d, const struct usbdevfs_urb *urb, const char *what)
@@ -90,7 +93,8 @@ static void check_urb(struct device *d, const struct usbdevfs_urb *urb, const ch
 /* A command that fails has its status where its data were expected: what else was asked for will not come. */
 static bool is_status(const struct usbdevfs_urb *urb, const struct command *c, struct status *st)
 {
-	if (!(urb->endpoint & 0x80) || urb->actual_length != 13 || memcmp(urb->buffer, "USBS", 4) || memcmp((char *)urb->buffer + 4, &c->tag, 4))
+	if (!(urb->endpoint & 0x80) || urb->actual_length != 13 || memcmp(urb->buffer, "USBS", 4) ||
+	    memcmp((char *)urb->buffer + 4, &c->tag, 4))
 		return false;
 	memmove(st, urb->buffer, 13);
 	return true;
@@ -110,9 +114,12 @@ static void discard(struct device *d, struct usbdevfs_urb *urbs, unsigned n, uns
 }
 
 /* Sends a command with its data in `parts` transfers. Returns its status. */
-static int transact(struct device *d, const uint8_t *cdb, unsigned size, uint8_t *data, unsigned length, unsigned parts, bool in, unsigned linger_ms)
+static int transact(struct device *d, const uint8_t *cdb, unsigned size, uint8_t *data, unsigned length, unsigned parts,
+                    bool in, unsigned linger_ms)
 {
-	struct command c = { .signature = "USBC", .tag = ++tag, .length = length, .flags = in ? 0x80 : 0, .size = (uint8_t)size };
+	struct command c = {
+		.signature = "USBC", .tag = ++tag, .length = length, .flags = in ? 0x80 : 0, .size = (uint8_t)size
+	};
 	struct status st = { .tag = 0 };
 	struct usbdevfs_urb urbs[PARTS + 2];
 	unsigned n = 0, back = 0;

@@ -3,7 +3,7 @@
  *
  *	usb-load disk VENDOR:PRODUCT [LINGER_MS [PAUSE_MS]]	commands to a disk (mass storage, bulk only); see disk.c
  *	usb-load wait VENDOR:PRODUCT ...			the same, waiting within USBDEVFS_REAPURB
- *	usb-load reports VENDOR:PRODUCT				numbers that come by an interrupt endpoint: "REPORT n" for each, in order
+ *	usb-load reports VENDOR:PRODUCT				numbers by an interrupt endpoint: "REPORT n" for each
  *	usb-load feed FILE FROM TO INTERVAL_MS			writes such numbers to the gadget's side
  *	usb-load fill FILE					a disk's contents
  *	usb-load hold VENDOR:PRODUCT				claims it and does nothing */
@@ -153,8 +153,10 @@ static void reports_run(struct device *d)
 	uint64_t next = 0;
 
 	for (unsigned i = 0; i < REPORTS; i++) {
-		urbs[i] = (struct usbdevfs_urb){ .type = USBDEVFS_URB_TYPE_INTERRUPT, .endpoint = (uint8_t)d->in, .buffer = data[i],
-						 .buffer_length = REPORT_SIZE };
+		urbs[i] = (struct usbdevfs_urb){ .type = USBDEVFS_URB_TYPE_INTERRUPT,
+			                         .endpoint = (uint8_t)d->in,
+			                         .buffer = data[i],
+			                         .buffer_length = REPORT_SIZE };
 		submit(d, &urbs[i]);
 	}
 	for (;;) {

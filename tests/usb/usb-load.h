@@ -10,9 +10,9 @@
 struct device {
 	int fd;
 	unsigned interface;
-	unsigned in, out;  /* endpoints; 0: none */
-	bool interrupt;    /* `in` is one */
-	bool blocking;     /* waits in USBDEVFS_REAPURB, not in poll */
+	unsigned in, out; /* endpoints; 0: none */
+	bool interrupt;   /* `in` is one */
+	bool blocking;    /* waits in USBDEVFS_REAPURB, not in poll */
 };
 
 void die(const char *what);
@@ -23,7 +23,8 @@ void gone(const char *where);
 struct usbdevfs_urb *reap(struct device *d);
 void submit(struct device *d, struct usbdevfs_urb *urb);
 
-/* disk.c: reads and writes for ever, and compares. `linger_ms`: how long it rests in the midst of each command; `pause_ms`: between two. */
+/* disk.c: reads and writes for ever, and compares. `linger_ms`: how long it rests in the midst of each command; `pause_ms`:
+ * between two. */
 void disk_run(struct device *d, unsigned linger_ms, unsigned pause_ms);
 /* Makes the contents that it expects. */
 void disk_fill(const char *path);

@@ -158,7 +158,8 @@ const struct user_regs_struct *stasis_thread(struct stasis_session *s, size_t i)
  * made. A call that fails is left at that. Returns 0 or a negative errno, not worded. */
 int stasis_undo_ioctl(struct stasis_session *s, int fd, uint64_t request, const void *data, size_t size);
 
-/* The same with an argument that lies in the target's memory, at `addr`: for calls that remember where it was. That one fails is no error. */
+/* The same with an argument that lies in the target's memory, at `addr`: for calls that remember where it was. That one fails
+ * is no error. */
 int stasis_undo_ioctl_at(struct stasis_session *s, int fd, uint64_t request, uint64_t addr);
 
 /* The target will not go on after this checkpoint (--stop), if that succeeds. */
@@ -176,7 +177,7 @@ int stasis_record(struct stasis_session *s, const struct img_schema *schema, con
 int stasis_records(struct stasis_session *s, const struct img_schema *schema, void **ret_array, size_t *ret_n);
 void stasis_records_free(const struct img_schema *schema, void *array, size_t n);
 
-/* How long a plan may wait for hardware that is not there yet (--usb-wait), in milliseconds; whether the user has cancelled meanwhile. */
+/* How long a plan may wait for hardware that is not there yet (--usb-wait), in milliseconds; whether the user has cancelled. */
 unsigned stasis_wait_ms(const struct stasis_session *s);
 bool stasis_cancelled(const struct stasis_session *s);
 
