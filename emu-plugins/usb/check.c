@@ -11,6 +11,7 @@
 #define RUN_REMEDY "start the program with `stasis run`"
 #define COMMAND_MS 3000 /* patience with a command to a disk */
 #define TRANSFER_MS 1000
+#define ASK_MIN 50 /* how often at least: others may have been waited for */
 
 static const struct usb_rec_device *device_of(const struct usb_state *u, const struct usb_rec_handle *h)
 {
@@ -122,15 +123,16 @@ int usb_ready(struct stasis_session *s, void *state)
 			                   strerror(-err));
 	}
 	u->waiting_since = u->waiting_since ? u->waiting_since : now;
+	bool early = ++u->asked < ASK_MIN;
 	if (u->journal && stasis_recording(s)) {
 		stasis_not_ready(s, "a request to a USB device is not made");
 		return -EAGAIN;
 	}
-	if (command && now - u->waiting_since < COMMAND_MS) {
+	if (command && (early || now - u->waiting_since < COMMAND_MS)) {
 		stasis_not_ready(s, "a command to a USB disk has not come to its end");
 		return -EAGAIN;
 	}
-	if (out && now - u->waiting_since < TRANSFER_MS) {
+	if (out && (early || now - u->waiting_since < TRANSFER_MS)) {
 		stasis_not_ready(s, "a transfer to a USB device has not come to its end");
 		return -EAGAIN;
 	}

@@ -35,7 +35,7 @@ static void say_forbidden(struct stasis_session *s, const struct usb_device *d, 
 	stasis_obstacle(s, fd, NULL, remedy, "%s of the device in port %s cannot be used: %s", node, d->port, strerror(err));
 }
 
-/* A process that has the node open, other than ourselves; 0: none that we can see. */
+/* A process that has the node open; 0: none that we can see. */
 static pid_t holder(const char *node, char *ret_name, size_t size)
 {
 	DIR *proc = opendir("/proc");

@@ -47,6 +47,7 @@ struct usb_state {
 	uint64_t *slots;        /* per handle: the address of its struct usb_handle, 0: none */
 	uint64_t *held;         /* per device: interfaces that usbfs has */
 	uint64_t waiting_since; /* ready: ms; 0: not yet */
+	unsigned asked;         /* ready: how often */
 	/* restart */
 	struct usb_host host;
 	struct usb_place *places; /* one per device */
