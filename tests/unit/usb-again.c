@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* URBs in flight at a checkpoint, and submitted again at a restart: rest.c and late.c, with a target, a kernel and a core that are played. The
- * target's memory is the test's own. */
+/* URBs in flight at a checkpoint, and submitted again at a restart: rest.c and late.c, with a target, a kernel and a core
+ * that are played. The target's memory is the test's own. */
 #include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
@@ -243,14 +243,18 @@ static struct usb_rec_handle handle;
 static struct usb_device now;
 static struct usb_place place;
 static uint64_t slot;
-static struct usb_state state = { .devices = &device, .handles = &handle, .n_devices = 1, .n_handles = 1, .slots = &slot, .places = &place };
+static struct usb_state state = {
+	.devices = &device, .handles = &handle, .n_devices = 1, .n_handles = 1, .slots = &slot, .places = &place
+};
 
 static int setup(void **unused)
 {
 	(void)unused;
 	memset(handles, 0, sizeof(handles));
 	memset(flights, 0, sizeof(flights));
-	journal = (struct usb_journal){ .version = USB_JOURNAL_VERSION, .handles = (uint64_t)handles, .flights = (uint64_t)flights };
+	journal = (struct usb_journal){ .version = USB_JOURNAL_VERSION,
+		                        .handles = (uint64_t)handles,
+		                        .flights = (uint64_t)flights };
 	handles[3] = (struct usb_handle){ .live = 1, .fd = FD };
 	struct usbdevfs_urb wake = { .type = USBDEVFS_URB_TYPE_CONTROL };
 	memcpy(handles[3].wake, &wake, sizeof(wake));
@@ -270,8 +274,11 @@ static int setup(void **unused)
 static void fly(void)
 {
 	for (unsigned i = 0; i < 4; i++) {
-		urbs[i] = (struct usbdevfs_urb){ .type = USBDEVFS_URB_TYPE_BULK, .endpoint = 0x81, .buffer = buffers[i],
-						 .buffer_length = 1024, .status = USB_UNREAPED };
+		urbs[i] = (struct usbdevfs_urb){ .type = USBDEVFS_URB_TYPE_BULK,
+			                         .endpoint = 0x81,
+			                         .buffer = buffers[i],
+			                         .buffer_length = 1024,
+			                         .status = USB_UNREAPED };
 		/* the journal's places are not in the order of submission */
 		flights[3 - i] = (struct usb_flight){ .live = 1, .fd = FD, .urb = (uint64_t)&urbs[i], .number = i + 1 };
 		kernel_submit(&urbs[i]);

@@ -6,6 +6,7 @@
  *	usb-load reports VENDOR:PRODUCT				numbers by an interrupt endpoint: "REPORT n" for each
  *	usb-load feed FILE FROM TO INTERVAL_MS			writes such numbers to the gadget's side
  *	usb-load fill FILE					a disk's contents
+ *	usb-load settings VENDOR:PRODUCT			see settings.c
  *	usb-load hold VENDOR:PRODUCT				claims it and does nothing */
 #include <dirent.h>
 #include <endian.h>
@@ -208,6 +209,11 @@ int main(int argc, char **argv)
 	if (!strcmp(mode, "feed")) {
 		feed(argv[2], numbers[0], numbers[1], numbers[2]);
 		return 0;
+	}
+	if (!strcmp(mode, "settings")) {
+		char node[64];
+		find_node(argv[2], node, sizeof(node));
+		settings_run(node);
 	}
 	struct device d = open_device(argc > 2 ? argv[2] : "");
 	d.blocking = !strcmp(mode, "wait");
