@@ -196,7 +196,7 @@ void disk_run(struct device *d, unsigned linger_ms, unsigned pause_ms)
 {
 	static uint8_t data[CHUNK_BLOCKS * BLOCK];
 
-	if (!d->out || d->interrupt)
+	if (!d->in || !d->out || d->interrupt)
 		die("no disk");
 	for (uint32_t n = 1;; n++) {
 		uint32_t chunk = n * 2654435761u % CHUNKS;

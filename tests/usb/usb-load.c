@@ -6,6 +6,7 @@
  *	usb-load reports VENDOR:PRODUCT				numbers by an interrupt endpoint: "REPORT n" for each
  *	usb-load feed FILE FROM TO INTERVAL_MS			writes such numbers to the gadget's side
  *	usb-load fill FILE					a disk's contents
+ *	usb-load sound VENDOR:PRODUCT				isochronous requests; see sound.c
  *	usb-load settings VENDOR:PRODUCT			see settings.c
  *	usb-load hold VENDOR:PRODUCT				claims it and does nothing */
 #include <dirent.h>
@@ -122,8 +123,6 @@ static void find_endpoints(struct device *d)
 			d->out = endpoint;
 		}
 	}
-	if (!d->in)
-		die("endpoints");
 }
 
 static struct device open_device(const char *id)
@@ -149,6 +148,8 @@ static struct device open_device(const char *id)
 
 static void reports_run(struct device *d)
 {
+	if (!d->in)
+		die("endpoints");
 	static struct usbdevfs_urb urbs[REPORTS];
 	static uint8_t data[REPORTS][REPORT_SIZE];
 	uint64_t next = 0;
@@ -221,6 +222,8 @@ int main(int argc, char **argv)
 		disk_run(&d, numbers[0], numbers[1]);
 	else if (!strcmp(mode, "reports"))
 		reports_run(&d);
+	else if (!strcmp(mode, "sound"))
+		sound_run(&d);
 	for (;;)
 		pause();
 }

@@ -29,6 +29,8 @@ void disk_run(struct device *d, unsigned linger_ms, unsigned pause_ms);
 /* Makes the contents that it expects. */
 void disk_fill(const char *path);
 
+/* sound.c: plays to a sound card for ever. */
+void sound_run(struct device *d);
 /* settings.c: puts a device into a state of many settings and looks at it for ever. */
 void settings_run(const char *node);
 
