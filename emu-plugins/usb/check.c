@@ -82,9 +82,10 @@ int usb_check(struct stasis_session *s, void *state)
 
 /* ---- the moment ---- */
 
+/* There is always an isochronous one. */
 static bool is_out(const struct usbdevfs_urb *urb)
 {
-	return urb->type == USBDEVFS_URB_TYPE_CONTROL || !(urb->endpoint & 0x80);
+	return urb->type == USBDEVFS_URB_TYPE_CONTROL || (urb->type != USBDEVFS_URB_TYPE_ISO && !(urb->endpoint & 0x80));
 }
 
 /* What has begun to go out comes to its end by itself, mostly at once. */
