@@ -2,7 +2,8 @@
 /* Stage 1: opens devices in the process that is to have them, and brings them to where they were: configuration, interfaces
  * claimed, alternate settings.
  *
- * Order. Drivers of the host go first: a configuration cannot be set while one has an interface (EBUSY). What was taken is
+ * Order. Drivers of the host go first, then a disk is reset, as whoever had it since may have left it in the midst of a command (unless the
+ * image was): that would take interfaces away that are claimed. A configuration cannot be set while one has an interface (EBUSY). What was taken is
  * noted in shared memory before it is: should the restart fail, its drivers get it back (usb_abandon), once the process that
  * has claimed it is gone. Privileges are dropped last of all, in late.c. A device that is left out is the writing end of a
  * pipe that nobody reads: it polls as an error, as that of an unplugged one does, and the recorder answers every call with
@@ -47,6 +48,29 @@ static int take_from_drivers(struct stasis_session *s, const struct usb_place *p
 	return stasis_fault(s, "taken");
 }
 
+/* Whether one of these interfaces is that of a disk (Universal Serial Bus Mass Storage Class Overview 1.4: 2, 3). */
+static bool is_disk(const struct usb_rec_device *r, uint64_t interfaces)
+{
+	const uint8_t *d = r->descriptors.data;
+
+	for (size_t i = 0; i + 9 <= r->descriptors.size && d[i]; i += d[i])
+		if (d[i] >= 9 && d[i + 1] == 4 && d[i + 2] < 64 && interfaces & 1ull << d[i + 2] && d[i + 5] == 8 && d[i + 7] == 0x50)
+			return true;
+	return false;
+}
+
+static int reset_disk(struct stasis_session *s, const struct usb_state *u, size_t i, int fd)
+{
+	const struct usb_place *p = &u->places[i];
+
+	for (size_t k = 0; k < u->n_handles; k++)
+		if (u->handles[k].device == i + 1 && u->handles[k].exchange)
+			return 0;
+	if (!is_disk(&u->devices[i], p->claimed) || ioctl(fd, USBDEVFS_RESET) >= 0)
+		return 0;
+	return fail(s, p->now, -errno, "it cannot be reset");
+}
+
 /* Once for a device, by its first descriptor that may do so. */
 static int make_ready(struct stasis_session *s, struct usb_state *u, size_t i, int fd)
 {
@@ -57,6 +81,8 @@ static int make_ready(struct stasis_session *s, struct usb_state *u, size_t i, i
 		return 0;
 	p->ready = true;
 	int err = take_from_drivers(s, p, &u->taken[i], fd);
+	if (!err)
+		err = reset_disk(s, u, i, fd);
 	if (!err && p->now->configuration != u->devices[i].configuration &&
 	    ioctl(fd, USBDEVFS_SETCONFIGURATION, &configuration) < 0)
 		err = fail(s, p->now, -errno, "its configuration cannot be set");

@@ -32,6 +32,7 @@ static const struct img_field handle_fields[] = {
 	IMG_FIELD(9, usb_rec_handle, context, IMG_U64, IMG_HEX),
 	IMG_FIELD(10, usb_rec_handle, privileges, IMG_U32, IMG_HEX),
 	IMG_FIELD(11, usb_rec_handle, flights, IMG_U32, IMG_DEC),
+	IMG_FIELD(12, usb_rec_handle, exchange, IMG_BOOL, IMG_DEC),
 };
 const struct img_schema usb_handle_schema =
         IMG_SCHEMA("USBF", 1, IMG_MUST_UNDERSTAND, "USB descriptor", usb_rec_handle, handle_fields);

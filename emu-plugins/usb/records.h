@@ -29,6 +29,7 @@ struct usb_rec_handle {
 	uint64_t context;
 	uint32_t privileges;
 	uint32_t flights; /* URBs in flight */
+	bool exchange;    /* a command to a disk was under way */
 };
 
 extern const struct img_schema usb_device_schema, usb_handle_schema;

@@ -146,6 +146,7 @@ static int take_journal(struct stasis_session *s, struct usb_state *u, struct us
 	r->signal = h.signal;
 	r->context = h.context;
 	r->privileges = h.privileges;
+	r->exchange = h.exchange;
 	if (h.refused)
 		refuse(s, r->fd, h.refused);
 	return count_flights(s, u, r);

@@ -200,7 +200,7 @@ void disk_run(struct device *d, unsigned linger_ms, unsigned pause_ms)
 		die("no disk");
 	for (uint32_t n = 1;; n++) {
 		uint32_t chunk = n * 2654435761u % CHUNKS;
-		if (n % 3 == 0) {
+		if (n % 3 == 0 && !d->read_only) {
 			version[chunk]++;
 			make(chunk, data);
 			chunk_command(d, chunk, data, false, linger_ms);

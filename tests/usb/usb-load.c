@@ -2,6 +2,7 @@
 /* A program that uses a USB device by usbfs alone, and notices whatever is lost, comes twice or is damaged.
  *
  *	usb-load disk VENDOR:PRODUCT [LINGER_MS [PAUSE_MS]]	commands to a disk (mass storage, bulk only); see disk.c
+ *	usb-load read VENDOR:PRODUCT ...			the same, without writing
  *	usb-load wait VENDOR:PRODUCT ...			the same, waiting within USBDEVFS_REAPURB
  *	usb-load reports VENDOR:PRODUCT				numbers by an interrupt endpoint: "REPORT n" for each
  *	usb-load feed FILE FROM TO INTERVAL_MS			writes such numbers to the gadget's side
@@ -218,7 +219,8 @@ int main(int argc, char **argv)
 	}
 	struct device d = open_device(argc > 2 ? argv[2] : "");
 	d.blocking = !strcmp(mode, "wait");
-	if (!strcmp(mode, "disk") || d.blocking)
+	d.read_only = !strcmp(mode, "read");
+	if (!strcmp(mode, "disk") || d.blocking || d.read_only)
 		disk_run(&d, numbers[0], numbers[1]);
 	else if (!strcmp(mode, "reports"))
 		reports_run(&d);

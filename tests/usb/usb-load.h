@@ -12,6 +12,7 @@ struct device {
 	unsigned interface;
 	unsigned in, out; /* endpoints; 0: none */
 	bool interrupt;   /* `in` is one */
+	bool read_only; /* disk.c: writes nothing */
 	bool blocking;    /* waits in USBDEVFS_REAPURB, not in poll */
 };
 
