@@ -2,12 +2,12 @@
 /* Stage 1: opens devices in the process that is to have them, and brings them to where they were: configuration, interfaces
  * claimed, alternate settings.
  *
- * Order. Drivers of the host go first, then a disk is reset, as whoever had it since may have left it in the midst of a command (unless the
- * image was): that would take interfaces away that are claimed. A configuration cannot be set while one has an interface (EBUSY). What was taken is
- * noted in shared memory before it is: should the restart fail, its drivers get it back (usb_abandon), once the process that
- * has claimed it is gone. Privileges are dropped last of all, in late.c. A device that is left out is the writing end of a
- * pipe that nobody reads: it polls as an error, as that of an unplugged one does, and the recorder answers every call with
- * ENODEV. Test: usb-device-away. */
+ * Order. Drivers of the host go first, then a disk is reset, as whoever had it since may have left it in the midst of a
+ * command (unless the image was): that would take interfaces away that are claimed. A configuration cannot be set while one
+ * has an interface (EBUSY). What was taken is noted in shared memory before it is: should the restart fail, its drivers get
+ * it back (usb_abandon), once the process that has claimed it is gone. Privileges are dropped last of all, in late.c. A
+ * device that is left out is the writing end of a pipe that nobody reads: it polls as an error, as that of an unplugged one
+ * does, and the recorder answers every call with ENODEV. Test: usb-device-away. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -54,7 +54,8 @@ static bool is_disk(const struct usb_rec_device *r, uint64_t interfaces)
 	const uint8_t *d = r->descriptors.data;
 
 	for (size_t i = 0; i + 9 <= r->descriptors.size && d[i]; i += d[i])
-		if (d[i] >= 9 && d[i + 1] == 4 && d[i + 2] < 64 && interfaces & 1ull << d[i + 2] && d[i + 5] == 8 && d[i + 7] == 0x50)
+		if (d[i] >= 9 && d[i + 1] == 4 && d[i + 2] < 64 && interfaces & 1ull << d[i + 2] && d[i + 5] == 8 &&
+		    d[i + 7] == 0x50)
 			return true;
 	return false;
 }

@@ -168,23 +168,32 @@ static long reap_gone(struct usb_handle *h, struct usbdevfs_urb **ret)
 	return deliver(h, f, ret);
 }
 
-/* One of the kernel's. -EAGAIN when there is none; those of ours are swallowed. */
+static struct usb_flight *flight_given(const struct usb_handle *h, const void *urb)
+{
+	for (uint32_t i = 0; i < usb_journal.n_flights; i++)
+		if (flights()[i].live && flights()[i].fd == h->fd && (void *)had_by(&flights()[i]) == urb)
+			return &flights()[i];
+	return NULL;
+}
+
+/* One of the kernel's, -EAGAIN when there is none. Those of ours are swallowed; those that a controller has cancelled, but
+ * not reaped, are submitted again: once all are back, as the last was cancelled first. */
 static long reap_kernel(struct usb_handle *h, struct usbdevfs_urb **ret)
 {
 	struct usbdevfs_urb *urb = NULL;
 	long result;
 
-	while ((result = recorder_next_ioctl(h->fd, USBDEVFS_REAPURBNDELAY, &urb)) >= 0 && (void *)urb == (void *)h->wake)
-		;
-	if (result < 0)
-		return result;
-	for (uint32_t i = 0; i < usb_journal.n_flights; i++) {
-		struct usb_flight *f = &flights()[i];
-		if (f->live && f->fd == h->fd && (void *)had_by(f) == (void *)urb)
+	while ((result = recorder_next_ioctl(h->fd, USBDEVFS_REAPURBNDELAY, &urb)) >= 0) {
+		struct usb_flight *f = flight_given(h, urb);
+		if ((void *)urb == (void *)h->wake || (f && usb_flight_state(f, urb) == USB_CANCELLED))
+			continue;
+		if (f)
 			return deliver(h, f, ret);
+		*ret = urb;
+		return 0;
 	}
-	*ret = urb;
-	return 0;
+	settle(h);
+	return result;
 }
 
 long usb_record_reap(struct usb_handle *h, struct usbdevfs_urb **ret)

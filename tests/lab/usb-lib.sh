@@ -8,6 +8,17 @@ E2E_PATIENCE=${E2E_PATIENCE:-120}
 gadgets=/sys/kernel/config/usb_gadget
 ports=(dummy_udc.0 dummy_udc.1)
 
+usb_cleanup() {
+	local g f
+	e2e_cleanup # ends the processes first
+	for g in "$gadgets"/*; do
+		echo "" >"$g/UDC"
+		for f in "$g"/configs/*/*.*; do rm "$f"; done
+		rmdir "$g"/configs/* "$g"/functions/* "$g"/strings/* "$g"
+	done
+}
+trap usb_cleanup EXIT
+
 usb_begin() { # MODULES...
 	modprobe -a configfs libcomposite usb_storage "$@" 2>/dev/null && modprobe dummy_hcd num=2 || skip "this kernel has no USB gadgets"
 	mountpoint -q /sys/kernel/config || mount -t configfs configfs /sys/kernel/config || fail "no configfs"

@@ -18,7 +18,9 @@ feed() { # N INTERVAL_MS: in the background: sets `feeder`
 	next=$((next + $1))
 }
 has_got() { is_well; [ "$(tail -n 1 "$log")" = "REPORT $1" ]; }
+has_fed() { is_gone "$feeder"; }
 fed() {
+	wait_for "$E2E_PATIENCE" "the reports to be taken" has_fed
 	wait $feeder || fail "the feeder: $(cat "$scratch/feed.log")"
 	wait_for "$E2E_PATIENCE" "report $((next - 1))" has_got $((next - 1))
 	step "all have come: $(tail -n 1 "$log")"

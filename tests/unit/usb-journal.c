@@ -309,6 +309,20 @@ static void what_was_cancelled_is_submitted_again_in_order(void **state)
 	assert_ptr_equal(reap(), &urbs[0]);
 }
 
+static void one_that_was_cancelled_and_not_reaped_as_well(void **state)
+{
+	(void)state;
+	bulk_in(0);
+	bulk_in(1);
+	bulk_in(2);
+	complete(&urbs[2], -ENOENT, 0); /* the last one first, then the controller is killed */
+	complete(&urbs[1], -ENOENT, 0);
+	assert_null(reap());
+	assert_int_equal(n_pending, 3);
+	for (unsigned i = 0; i < 3; i++)
+		assert_ptr_equal(pending[i], &urbs[i]);
+}
+
 static void what_had_come_is_not_asked_for_again(void **state)
 {
 	(void)state;
@@ -553,6 +567,7 @@ int main(void)
 		cmocka_unit_test_setup(what_was_reaped_for_the_program_is_handed_over_in_order, setup),
 		cmocka_unit_test_setup(the_wake_up_call_is_nobody_elses, setup),
 		cmocka_unit_test_setup(what_was_cancelled_is_submitted_again_in_order, setup),
+		cmocka_unit_test_setup(one_that_was_cancelled_and_not_reaped_as_well, setup),
 		cmocka_unit_test_setup(what_had_come_is_not_asked_for_again, setup),
 		cmocka_unit_test_setup(one_that_had_all_is_over, setup),
 		cmocka_unit_test_setup(control_transfers_begin_anew, setup),
