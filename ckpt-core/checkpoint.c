@@ -115,7 +115,7 @@ static int survey(struct stasis_job *job, pid_t pid, int pidfd, const struct sta
 	f->collect.before = f->before.vmas ? &f->before : NULL;
 	f->collect.plugins = &f->plugins;
 	f->plugins = (struct plugin_set){ .rep = &job->rep, .pid = pid, .findings = findings, .frozen = frozen, .files = f->files,
-					  .sessions = f->plugins.sessions };
+					  .last = opt && opt->stop, .sessions = f->plugins.sessions };
 	if ((err = fd_capture_process(f->files, &proc)) || (err = plugin_set_open(&f->plugins, job->plugins, job->n_plugins)) ||
 	    (err = collect_mappings(&f->collect, f->files, findings)) ||
 	    (err = plugin_set_recorder(&f->plugins, f->collect.vmas, f->collect.n_vmas)) || (err = plugin_set_check(&f->plugins)) ||

@@ -88,6 +88,7 @@ struct stasis_restart_options {
 	const char *image;
 	const char *parent_dir; /* where parents of an incremental image are looked for first; may be NULL */
 	struct resource_map *map; /* borrowed; may be NULL */
+	unsigned wait_ms;         /* for hardware that is not there yet: USB devices */
 	bool host_pids;
 	bool plan_only;           /* stop after `plan`; findings tell, and of the result only `name` is set */
 	bool stopped;             /* leave the target stopped (SIGSTOP) after release, for debuggers */

@@ -29,7 +29,7 @@ int plugins_claims(struct fd_claim **ret_claims, size_t *ret_n)
 
 const struct stasis_plugin *const *plugins_built_in(size_t *ret_n)
 {
-	static const struct stasis_plugin *const all[] = { &kvm_plugin, &tap_plugin, &vhost_plugin };
+	static const struct stasis_plugin *const all[] = { &kvm_plugin, &tap_plugin, &vhost_plugin, &usb_plugin };
 
 	*ret_n = sizeof(all) / sizeof(all[0]);
 	return all;

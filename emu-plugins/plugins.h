@@ -17,6 +17,6 @@ extern const struct fd_claim vhost_claims[], usb_claims[], vfio_claims[];
 
 /* The plugins that are built in. */
 const struct stasis_plugin *const *plugins_built_in(size_t *ret_n);
-extern const struct stasis_plugin kvm_plugin, tap_plugin, vhost_plugin;
+extern const struct stasis_plugin kvm_plugin, tap_plugin, vhost_plugin, usb_plugin;
 
 #endif

@@ -11,6 +11,7 @@
 #include "base/cleanup.h"
 #include "clones.h"
 #include "detach.h"
+#include "every.h"
 #include "foreground.h"
 #include "map-file.h"
 #include "pidfile.h"
@@ -284,6 +285,16 @@ static int restart_clone_words(const struct cli_command *cmd, const struct resta
 	return -1;
 }
 
+static int restart_usb_wait(const struct cli_command *cmd, const char *text, struct stasis_restart_options *options)
+{
+	unsigned seconds = 0;
+
+	if (text && (!every_parse(text, &seconds) || seconds > UINT_MAX / 1000))
+		return args_wrong(cmd, "--usb-wait %s: give a time, for example 30s, 2m or 1h", text);
+	options->wait_ms = seconds * 1000;
+	return -1;
+}
+
 static int restart_words(const struct cli_command *cmd, const struct restart_args *a, const struct args *args,
 			 struct stasis_restart_options *options)
 {
@@ -311,6 +322,8 @@ static int restart_words(const struct cli_command *cmd, const struct restart_arg
 			return CLI_USAGE;
 		options->lazy = lazy;
 	}
+	if (status < 0)
+		status = restart_usb_wait(cmd, a->usb_wait, options);
 	if (status < 0)
 		status = tcp_option(cmd, a->tcp, &options->tcp);
 	if (status < 0)
@@ -377,6 +390,7 @@ static int restart_main(const struct cli_command *cmd, int argc, const char **ar
 		{ "parent-dir", '\0', POPT_ARG_STRING, &options.parent_dir, 0, "look here first for parents of an incremental image", "DIR" },
 		{ "tcp", '\0', POPT_ARG_STRING, &a.tcp, 0,
 		  "connections that the image has kept: repair: they go on (default), and all must; reset: they look reset", "HOW" },
+		{ "usb-wait", '\0', POPT_ARG_STRING, &a.usb_wait, 0, "wait so long for USB devices that are not there yet, for example 30s or 2m", "TIME" },
 		{ "host-pids", '\0', POPT_ARG_NONE, &a.host_pids, 0,
 		  "no pid namespace of its own; the old pids must be free", NULL },
 		{ "stopped", '\0', POPT_ARG_NONE, &a.stopped, 0, "leave the target stopped, for a debugger", NULL },
@@ -410,6 +424,7 @@ static int restart_main(const struct cli_command *cmd, int argc, const char **ar
 	free(a.lazy);
 	free((char *)(uintptr_t)options.parent_dir);
 	free(a.tcp);
+	free(a.usb_wait);
 	free(a.name);
 	return status;
 }

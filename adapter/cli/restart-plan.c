@@ -34,7 +34,9 @@ int restart_plan_ask_hooks(struct session *s, struct restart_args *a, const stru
 		return 0;
 	if (level < REPORT_DEBUG)
 		s->rep->level = REPORT_ERROR;
-	int err = make_plan(s, options, &found, ret_name);
+	struct stasis_restart_options now = *options;
+	now.wait_ms = 0;
+	int err = make_plan(s, &now, &found, ret_name);
 	s->rep->level = level;
 	if (!err)
 		err = hooks_run(s, &a->hooks, HOOKS_PLAN,

@@ -10,7 +10,7 @@ struct restart_args {
 	struct args_common common;
 	struct resource_map map;
 	struct hooks hooks;
-	char *clock, *lazy, *tcp, *pidfile, *disk, *name;
+	char *clock, *lazy, *tcp, *usb_wait, *pidfile, *disk, *name;
 	int detach, host_pids, plan, stopped, clones;
 	unsigned clone;    /* which one this is; 0: none */
 	pid_t *clone_pids; /* shared by all of them */

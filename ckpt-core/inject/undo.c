@@ -21,13 +21,15 @@
 #include "inject/batch.h"
 #include "inject/plant.h"
 
-enum undo_kind { UNDO_BYTES, UNDO_MADVISE, UNDO_CHILD, UNDO_REAP, UNDO_IOCTL, UNDO_TCP, UNDO_STOP, UNDO_NOTHING };
+enum undo_kind { UNDO_BYTES, UNDO_MADVISE, UNDO_CHILD, UNDO_REAP, UNDO_IOCTL, UNDO_IOCTL_AT, UNDO_TCP, UNDO_STOP, UNDO_NOTHING };
 
 struct undo_entry {
 	enum undo_kind kind;
 	pid_t pid;
 	uint64_t addr, size;
-	int advice; /* UNDO_IOCTL: the descriptor; `addr` is the request. UNDO_TCP: likewise; `addr` is the inode, `size` SO_REUSEADDR */
+	/* UNDO_IOCTL, _AT: the descriptor; `addr` is the request, `size` for _AT the argument. UNDO_TCP: likewise; `addr` is the inode, `size`
+	 * SO_REUSEADDR */
+	int advice;
 	uint8_t bytes[INJECT_STUB_ROOM];
 };
 
@@ -102,6 +104,13 @@ int undo_note_ioctl(struct undo_journal *journal, pid_t pid, int fd, uint64_t re
 	return undo_note(journal, &e);
 }
 
+int undo_note_ioctl_at(struct undo_journal *journal, pid_t pid, int fd, uint64_t request, uint64_t addr)
+{
+	struct undo_entry e = { .kind = UNDO_IOCTL_AT, .pid = pid, .addr = request, .size = addr, .advice = fd };
+
+	return undo_note(journal, &e);
+}
+
 int undo_note_tcp(struct undo_journal *journal, pid_t pid, int fd, uint64_t ino, int reuse)
 {
 	struct undo_entry e = { .kind = UNDO_TCP, .pid = pid, .addr = ino, .size = (uint64_t)reuse, .advice = fd };
@@ -146,7 +155,7 @@ static uint64_t undo_stub(const struct undo_journal *j)
 
 static bool needs_call(const struct undo_entry *e)
 {
-	return e->kind == UNDO_MADVISE || e->kind == UNDO_REAP || e->kind == UNDO_IOCTL;
+	return e->kind == UNDO_MADVISE || e->kind == UNDO_REAP || e->kind == UNDO_IOCTL || e->kind == UNDO_IOCTL_AT;
 }
 
 static void undo_call(struct batch *b, const struct undo_entry *e)
@@ -157,6 +166,8 @@ static void undo_call(struct batch *b, const struct undo_entry *e)
 		batch_call(b, SYS_wait4, INJECT_MAY_FAIL, e->addr, 0, __WALL | WNOHANG, 0);
 	else if (e->kind == UNDO_IOCTL)
 		batch_call(b, SYS_ioctl, INJECT_MAY_FAIL, (uint64_t)e->advice, e->addr, batch_put(b, e->bytes, e->size));
+	else if (e->kind == UNDO_IOCTL_AT)
+		batch_call(b, SYS_ioctl, INJECT_MAY_FAIL, (uint64_t)e->advice, e->addr, e->size);
 }
 
 /* The stub's bytes are in the journal; its code may have been taken out since (undo_bytes). */
@@ -171,7 +182,8 @@ static int undo_plant(const struct undo_journal *j, const struct frozen *f)
 }
 
 /* Makes the calls of as many of the first `*n` entries as fit, from the last; `*n` is what is left. Advice and a helper may be gone with
- * what they were for; an ioctl that fails is an error. */
+ * what they were for; an ioctl that fails is an error, but for one
+ * at an address: what it would wake may have ended. */
 static int undo_some_calls(const struct undo_journal *j, size_t *n, struct batch *b)
 {
 	const struct undo_entry *made[CALLS];

@@ -23,6 +23,8 @@ int undo_note_child(struct undo_journal *journal, pid_t child); /* kill it (by p
 int undo_note_reap(struct undo_journal *journal, pid_t pid, pid_t ns_child); /* let the target reap a child of its own */
 /* Let the target make an ioctl with a copy of `data`, at most 128 bytes. */
 int undo_note_ioctl(struct undo_journal *journal, pid_t pid, int fd, uint64_t request, const void *data, size_t size);
+/* The same with an argument that lies in the target's memory: for calls that remember its address. */
+int undo_note_ioctl_at(struct undo_journal *journal, pid_t pid, int fd, uint64_t request, uint64_t addr);
 /* Let the TCP connection go on that process `pid` has at `fd`, if that is still the socket with this inode (fd/sock-hold.h). */
 int undo_note_tcp(struct undo_journal *journal, pid_t pid, int fd, uint64_t ino, int reuse);
 /* Let the process go on that we have sent SIGSTOP while it was stopped by ptrace, so that it could not run should we be killed; and when it

@@ -253,6 +253,16 @@ int stasis_undo_ioctl(struct stasis_session *s, int fd, uint64_t request, const 
 	return undo_note_ioctl(s->set->journal, s->set->pid, fd, request, data, size);
 }
 
+int stasis_undo_ioctl_at(struct stasis_session *s, int fd, uint64_t request, uint64_t addr)
+{
+	return undo_note_ioctl_at(s->set->journal, s->set->pid, fd, request, addr);
+}
+
+bool stasis_is_last(const struct stasis_session *s)
+{
+	return s->set->last;
+}
+
 void stasis_not_ready(struct stasis_session *s, const char *fmt, ...)
 {
 	va_list ap;
@@ -287,6 +297,16 @@ int stasis_damaged(struct stasis_session *s, const char *what)
 void stasis_records_free(const struct img_schema *schema, void *array, size_t n)
 {
 	img_schema_free_array(schema, array, n);
+}
+
+unsigned stasis_wait_ms(const struct stasis_session *s)
+{
+	return s->set->wait_ms;
+}
+
+bool stasis_cancelled(const struct stasis_session *s)
+{
+	return report_cancelled(s->set->rep);
 }
 
 int stasis_give(struct stasis_session *s, int fd, int made)

@@ -42,11 +42,13 @@ struct plugin_set {
 	struct img_writer *writer;
 	uint64_t root_addr; /* of the recorder; 0 = none */
 	struct recorder_root root;
+	bool last;          /* the target will not go on (--stop) */
 	bool recorder_unknown; /* there is one, of a version that we do not know */
 	/* restart */
 	struct fd_plan *plan;
 	const struct img_reader *reader;
 	struct resource_map *map;
+	unsigned wait_ms; /* for hardware that is not there yet */
 	uint32_t process; /* index of the process that is being restored */
 	VEC(struct stasis_session *) sessions;
 };

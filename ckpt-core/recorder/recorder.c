@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* The recorder's core: takes the place of ioctl(2) in the target and hands calls to the kind of hardware they are for.
+/* The recorder's core: takes the place of ioctl(2) in the target and hands calls to the kind of hardware they are for, and sees close(2)
+ * and mmap(2) of the descriptors that a kind has claimed.
  *
  * The way of a call that concerns nobody: one load from the table of descriptors, a comparison per kind with the request's type, the
  * next ioctl in line. Other preloaded libraries behind us (umockdev, say) are called as usual. */
@@ -40,6 +41,8 @@ __asm__(".pushsection .note.stasis, \"a\", @note\n"
 
 static uint8_t kind_of[DESCRIPTORS]; /* index into recorder_kinds, from 1; 0 = nobody's */
 static int (*next_ioctl)(int fd, unsigned long request, ...);
+static int (*next_close)(int fd);
+static void *(*next_mmap)(void *addr, size_t size, int prot, int flags, int fd, off_t offset);
 static uint32_t lock, lock_pid;
 
 long recorder_call(long nr, long a0, long a1, long a2, long a3, long a4, long a5)
@@ -75,6 +78,8 @@ static void start(void)
 		if (!recorder_root.sections[i].addr)
 			recorder_kinds[i]->init(&recorder_root.sections[i]);
 	next_ioctl = (int (*)(int, unsigned long, ...))dlsym(RTLD_NEXT, "ioctl");
+	next_close = (int (*)(int))dlsym(RTLD_NEXT, "close");
+	next_mmap = (void *(*)(void *, size_t, int, int, int, off_t))dlsym(RTLD_NEXT, "mmap");
 	__atomic_store_n(&done, 1, __ATOMIC_RELEASE);
 }
 
@@ -106,6 +111,15 @@ static const struct recorder_kind *kind_by_type(unsigned type)
 	return NULL;
 }
 
+static long returned(long result)
+{
+	if (result < 0 && result >= -4095) {
+		errno = (int)-result;
+		return -1;
+	}
+	return result;
+}
+
 __attribute__((visibility("default"))) int ioctl(int fd, unsigned long request, ...)
 {
 	const struct recorder_kind *kind;
@@ -122,12 +136,43 @@ __attribute__((visibility("default"))) int ioctl(int fd, unsigned long request, 
 	}
 	if (!kind && next_ioctl)
 		return next_ioctl(fd, request, arg);
-	long result = kind ? kind->ioctl(fd, request, arg) : recorder_call(SYS_ioctl, fd, (long)request, (long)arg, 0, 0, 0);
-	if (result < 0 && result >= -4095) {
-		errno = (int)-result;
-		return -1;
-	}
-	return (int)result;
+	return (int)returned(kind ? kind->ioctl(fd, request, arg) : recorder_call(SYS_ioctl, fd, (long)request, (long)arg, 0, 0, 0));
+}
+
+static const struct recorder_kind *claimer(int fd)
+{
+	return (unsigned)fd < DESCRIPTORS && kind_of[fd] ? recorder_kinds[kind_of[fd] - 1] : NULL;
+}
+
+/* A kind may live as long as its descriptor. What closes several at once, or by dup2, is not seen. */
+__attribute__((visibility("default"))) int close(int fd)
+{
+	const struct recorder_kind *kind = claimer(fd);
+
+	if (kind && kind->closing)
+		kind->closing(fd);
+	return next_close ? next_close(fd) : (int)returned(recorder_call(SYS_close, fd, 0, 0, 0, 0, 0));
+}
+
+/* The headers give one of the two the name of the other, so they are named here. */
+__attribute__((visibility("default"))) void *recorder_mmap(void *addr, size_t size, int prot, int flags, int fd, off_t offset) __asm__("mmap");
+__attribute__((visibility("default"))) void *recorder_mmap64(void *addr, size_t size, int prot, int flags, int fd, off_t offset) __asm__("mmap64");
+
+void *recorder_mmap64(void *addr, size_t size, int prot, int flags, int fd, off_t offset)
+{
+	const struct recorder_kind *kind = claimer(fd);
+	int err = kind && kind->mapping ? kind->mapping(fd) : 0;
+
+	if (err)
+		return (void *)returned(err);
+	if (next_mmap)
+		return next_mmap(addr, size, prot, flags, fd, offset);
+	return (void *)returned(recorder_call(SYS_mmap, (long)addr, (long)size, prot, flags, fd, offset));
+}
+
+void *recorder_mmap(void *addr, size_t size, int prot, int flags, int fd, off_t offset)
+{
+	return recorder_mmap64(addr, size, prot, flags, fd, offset);
 }
 
 /* A child that was forked while another thread had its turn starts with a lock that nobody will give back. */
@@ -179,16 +224,40 @@ void *recorder_memory(size_t size)
 	return (void *)p;
 }
 
-int recorder_gate_wait(void)
+static int gate_wait(unsigned limit_ms)
 {
-	while (__atomic_load_n(&recorder_root.closed, __ATOMIC_ACQUIRE)) {
-		uint32_t ms = recorder_root.lease_ms;
+	while (recorder_gate_is_closed()) {
+		uint32_t lease_ms = recorder_root.lease_ms, ms = limit_ms && limit_ms < lease_ms ? limit_ms : lease_ms;
 		struct timespec lease = { .tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000l };
 		long result = futex(&recorder_root.closed, FUTEX_WAIT, 1, &lease);
 		if (result == -EINTR)
 			return -EINTR;
+		if (result == -ETIMEDOUT && ms < lease_ms)
+			return 0;
 		if (result == -ETIMEDOUT) /* whoever closed it is gone */
 			__atomic_store_n(&recorder_root.closed, 0, __ATOMIC_RELEASE);
 	}
 	return 0;
+}
+
+int recorder_gate_wait(void)
+{
+	return gate_wait(0);
+}
+
+int recorder_gate_wait_briefly(unsigned ms)
+{
+	return gate_wait(ms);
+}
+
+void recorder_hold(void)
+{
+	__atomic_add_fetch(&recorder_root.held, 1, __ATOMIC_SEQ_CST);
+	if (__atomic_load_n(&recorder_root.closed, __ATOMIC_SEQ_CST))
+		recorder_call(SYS_futex, (long)&recorder_root.closed, FUTEX_WAKE | FUTEX_PRIVATE_FLAG, INT32_MAX, 0, 0, 0);
+}
+
+void recorder_unhold(void)
+{
+	__atomic_sub_fetch(&recorder_root.held, 1, __ATOMIC_SEQ_CST);
 }

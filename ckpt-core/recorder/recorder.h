@@ -20,6 +20,10 @@ struct recorder_kind {
 	long (*ioctl)(int fd, unsigned long request, void *arg);
 	/* Once, before the first call. Fills in where the journal is. */
 	void (*init)(struct recorder_section *section);
+	/* A claimed descriptor is about to be closed. May be NULL. */
+	void (*closing)(int fd);
+	/* Whether a claimed descriptor may be mapped: 0, or the negative errno that the program gets. May be NULL. */
+	int (*mapping)(int fd);
 };
 
 /* The kinds there are, ended by NULL; whoever links the library defines it. */
@@ -49,10 +53,17 @@ void recorder_break(void);
 
 static inline int recorder_gate_is_closed(void)
 {
-	return __builtin_expect(__atomic_load_n(&recorder_root.closed, __ATOMIC_RELAXED), 0);
+	return __builtin_expect(__atomic_load_n(&recorder_root.closed, __ATOMIC_RELAXED), 0) &&
+	       !__atomic_load_n(&recorder_root.held, __ATOMIC_RELAXED);
 }
 
 /* Waits until the gate is open. 0, or -EINTR when a signal handler ran meanwhile. */
 int recorder_gate_wait(void);
+/* The same, but for so long at most; then 0. For who must not keep others waiting that have not come to the gate. */
+int recorder_gate_wait_briefly(unsigned ms);
+
+/* An exchange begins that wants the target to run, however closed the gate / has ended. In a turn. */
+void recorder_hold(void);
+void recorder_unhold(void);
 
 #endif

@@ -5,7 +5,8 @@
  * Theory of operation of the gate. It is open but for moments: when a stop has caught the target at a point at which its hardware
  * cannot be described, the controller closes the gate, lets the target run on, and stops it again. Who comes to the gate meanwhile
  * brings what it has begun to an end and waits. A waiter goes on by itself after `lease_ms`, and opens the gate, should the
- * controller be gone. The controller opens it as soon as the second stop is made, so an image never holds a closed gate. */
+ * controller be gone. Who has begun an exchange that needs other threads to come to its end (a command to a disk, whose driver is in the
+ * guest) holds it open meanwhile (`held`). The controller opens it as soon as the second stop is made, so an image never holds a closed gate. */
 #ifndef STASIS_RECORDER_ROOT_H
 #define STASIS_RECORDER_ROOT_H
 
@@ -31,6 +32,7 @@ struct recorder_root {
 	uint32_t broken;        /* 1: the journal ran full and is not to be trusted */
 	uint64_t scratch, scratch_size; /* memory for the controller's injected calls */
 	struct recorder_section sections[RECORDER_SECTIONS];
+	uint32_t held, unused; /* exchanges with hardware under way that want the whole target to run: the gate stands open for them */
 };
 
 /* Where the root is: a note (PT_NOTE) of this name and type whose 8 bytes are the distance from themselves to the root. */

@@ -167,7 +167,8 @@ int restore_plan(struct restore *r, struct findings *findings)
 				      .n_plugins = r->job->n_plugins, .loaded = plugins_planned, .restore = plugins_restore, .ctx = r };
 	int err;
 
-	r->plugins = (struct plugin_set){ .rep = r->rep, .reader = r->reader, .map = r->opt->map, .findings = findings };
+	r->plugins = (struct plugin_set){ .rep = r->rep, .reader = r->reader, .map = r->opt->map, .findings = findings,
+					  .wait_ms = r->opt->wait_ms };
 
 	if ((err = plan_cpu(r, findings)) || (err = plan_vdso(r, findings)) || (err = plan_privilege(r, findings)) ||
 	    (err = plan_pids(r, findings)) || (err = plan_directory(r, findings)) || (err = plan_region(r)) || (err = lazy_plan(r, findings)))

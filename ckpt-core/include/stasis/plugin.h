@@ -158,6 +158,13 @@ const struct user_regs_struct *stasis_thread(struct stasis_session *s, size_t i)
  * made. A call that fails is left at that. Returns 0 or a negative errno, not worded. */
 int stasis_undo_ioctl(struct stasis_session *s, int fd, uint64_t request, const void *data, size_t size);
 
+/* The same with an argument that lies in the target's memory, at `addr`: for calls that remember where it was. That one fails
+ * is no error. */
+int stasis_undo_ioctl_at(struct stasis_session *s, int fd, uint64_t request, uint64_t addr);
+
+/* The target will not go on after this checkpoint (--stop), if that succeeds. */
+bool stasis_is_last(const struct stasis_session *s);
+
 /* In ready: what the target has to do first, for the message when it does not. */
 __attribute__((format(printf, 2, 3))) void stasis_not_ready(struct stasis_session *s, const char *fmt, ...);
 
@@ -172,6 +179,10 @@ void stasis_records_free(const struct img_schema *schema, void *array, size_t n)
 
 /* The plugin's records make no sense: says so and `what` it is. Returns -EBADMSG. */
 int stasis_damaged(struct stasis_session *s, const char *what);
+
+/* How long a plan may wait for hardware that is not there yet (--usb-wait), in milliseconds; whether the user has cancelled. */
+unsigned stasis_wait_ms(const struct stasis_session *s);
+bool stasis_cancelled(const struct stasis_session *s);
 
 /* In restore: `made` is what the target's descriptor `fd` shall be; taken over in any case. */
 int stasis_give(struct stasis_session *s, int fd, int made);
