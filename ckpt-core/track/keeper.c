@@ -48,7 +48,7 @@ void keeper_find(pid_t pid, struct keeper *ret)
 	struct keeper k = { .pidfd = -1, .uffd = -1 };
 
 	/* Found by its number, which may be another's by now; a pidfd of it is for good. */
-	if (pidfd >= 0 && said >= 0 && uffd >= 0 && lazy_find_holder(pid, KEEPER_NAME) == keeper && is_userfaultfd(uffd) &&
+	if (pidfd >= 0 && said >= 0 && uffd >= 0 && lazy_is_holder(keeper, pid, KEEPER_NAME) && is_userfaultfd(uffd) &&
 	    pread(said, &k.state, sizeof(k.state), 0) == sizeof(k.state) && !strcmp(k.state.magic, MAGIC)) {
 		k.pidfd = STEAL_FD(pidfd);
 		k.uffd = STEAL_FD(uffd);
