@@ -138,8 +138,9 @@ static void keeper_main(int sock)
 		_exit(0);
 	/* What comes is numbered above the socket but for the first three that were free. */
 	int pidfd = fcntl(fds[0], F_DUPFD_CLOEXEC, N_FDS + 1), uffd = fcntl(fds[1], F_DUPFD_CLOEXEC, N_FDS + 1);
-	if (pidfd < 0 || uffd < 0 || (said = memfd_create(KEEPER_NAME, MFD_CLOEXEC)) < 0 || write(said, &state, sizeof(state)) != sizeof(state) ||
-	    (said = fcntl(said, F_DUPFD_CLOEXEC, N_FDS + 1)) < 0 || dup2(said, FD_STATE) < 0 || dup2(uffd, FD_UFFD) < 0 || dup2(pidfd, FD_TARGET) < 0)
+	if (pidfd < 0 || uffd < 0 || (said = memfd_create(KEEPER_NAME, MFD_CLOEXEC)) < 0 ||
+	    write(said, &state, sizeof(state)) != sizeof(state) || (said = fcntl(said, F_DUPFD_CLOEXEC, N_FDS + 1)) < 0 ||
+	    dup2(said, FD_STATE) < 0 || dup2(uffd, FD_UFFD) < 0 || dup2(pidfd, FD_TARGET) < 0)
 		_exit(1);
 	close_range(N_FDS + 1, ~0u, 0);
 	prctl(PR_SET_PTRACER, PR_SET_PTRACER_ANY, 0, 0, 0); /* Yama: the next checkpoint is no parent of ours */

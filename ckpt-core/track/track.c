@@ -54,7 +54,8 @@ static int track_look(struct track *t, int pagemap, const struct rec_vma *v, str
 	return err ? err : ranges_add(watched, v->start, v->end);
 }
 
-/* Adds what has happened since the marks were made to what is known since the parent; which is nothing more if they were made for it. */
+/* Adds what has happened since the marks were made to what is known since the parent; which is nothing more if they were made
+ * for it. */
 static int track_learn(struct track *t, const struct collect *c, int pagemap)
 {
 	struct ranges watched = { 0 }, changed = { 0 };
@@ -144,7 +145,8 @@ static int track_try(struct track *t, const struct collect *c, const uint8_t *pa
 		if (t->had_keeper && !keeper_is_alive(&t->keeper))
 			return -EBUSY; /* it has died, or another checkpoint was faster */
 		t->uffd = STEAL_FD(t->keeper.uffd);
-		since_parent = parent_id && t->had_keeper && !memcmp(parent_id, t->keeper.state.content_id, sizeof(t->keeper.state.content_id));
+		since_parent = parent_id && t->had_keeper &&
+		               !memcmp(parent_id, t->keeper.state.content_id, sizeof(t->keeper.state.content_id));
 	}
 	if (since_parent)
 		err = track_learn(t, c, pagemap);
@@ -167,7 +169,7 @@ int track_pause(struct track *t, const struct collect *c, const uint8_t *parent_
 		track_close(t);
 	}
 	report_debug(t->rep, "tracking: %s the parent, %s this image", t->known ? "known since" : "nothing known since",
-		     t->armed ? "armed for" : "not armed for");
+	             t->armed ? "armed for" : "not armed for");
 	return report_fault(t->rep, "track.armed");
 }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* A program with much memory that writes to as many pages of it as it is told to, page by page at random, and says when it has: for
- * benchmarks of incremental checkpoints. It also says how long that took, which is what tracking costs the target.
- * usage: scribble MIB 4K|huge          (then lines with a number of pages; the answer is the time in microseconds) */
+/* A program with much memory that writes to as many pages of it as it is told to, page by page at random, and says when it has:
+ * for benchmarks of incremental checkpoints. It also says how long that took, which is what tracking costs the target. usage:
+ * scribble MIB 4K|huge          (then lines with a number of pages; the answer is the time in microseconds) */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
