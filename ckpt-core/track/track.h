@@ -14,9 +14,10 @@
  * mark.
  *
  * A mark made before the picture is never too late: what is written after it counts for the next image. Not seen are writes of
- * devices to pages that were pinned before; whoever does that (VFIO, io_uring, AIO) cannot be checkpointed. Soft-dirty bits,
- * which kernels before 6.7 have, are not made use of: anybody may reset them, and a page table that mremap() moves as a whole
- * brings its pages along without them. Tests: chain-of-* (tracked), tracked-chain. */
+ * devices to pages that were pinned before; whoever does that (VFIO, io_uring, AIO) cannot be checkpointed.
+ *
+ * Where the kernel has no such userfaultfd, soft-dirty bits serve instead (soft.h), if we are root; else all is compared.
+ * Tests: chain-of-* (tracked), tracked-chain. */
 #ifndef STASIS_TRACK_TRACK_H
 #define STASIS_TRACK_TRACK_H
 
@@ -35,7 +36,7 @@ struct track {
 	int sock;             /* of the keeper to be; -1 = none */
 	struct keeper keeper; /* from the last checkpoint */
 	bool had_keeper;
-	int uffd;                      /* of the memory; -1 = none */
+	int uffd, notes;               /* of the memory; -1 = none. Notes without a uffd: soft.h */
 	bool armed;                    /* it is, for the image that is being made */
 	bool known;                    /* the two below hold */
 	struct ranges watched;         /* since the parent */
@@ -43,7 +44,7 @@ struct track {
 	size_t at_watched, at_changed; /* where track_next() was */
 };
 /* clang-format off */
-#define TRACK_INIT { .sock = -1, .uffd = -1, .keeper = { .pidfd = -1, .uffd = -1 } }
+#define TRACK_INIT { .sock = -1, .uffd = -1, .notes = -1, .keeper = { .pidfd = -1, .notes = -1, .uffd = -1 } }
 /* clang-format on */
 
 /* Looks for what the last checkpoint has left; with `arm` it also starts what may become a keeper. The target may run. What
