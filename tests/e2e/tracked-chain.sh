@@ -16,6 +16,7 @@ link() {
 	shift 2
 	[ -z "$parent" ] || options=(--incremental --parent "$scratch/link-$parent.stasis")
 	"$STASIS" checkpoint "$pid" -o "$scratch/link-$n.stasis" --json "${options[@]}" "$@" >"$scratch/link.out" 2>&1 </dev/null || fail "link $n"
+	sed -i '0,/^{/ { /^{/! d }' "$scratch/link.out" # warnings
 	by=$(jq -r .changes_by "$scratch/link.out")
 	step "link $n: $(stat -c %s "$scratch/link-$n.stasis") bytes, $(jq -r .total_us "$scratch/link.out") us, by $by"
 }
@@ -60,9 +61,15 @@ link again other && expect tracking
 	fail "a checkpoint succeeds although a fault is armed"
 [ -z "$(keeper "$pid")" ] && is_not_watched "$pid" || fail "the watch goes on after a checkpoint that failed"
 link failed again && expect comparison
+STASIS_FAULT=track.keep link unkept failed
+[ "$(jq -r .tracking "$scratch/link.out")" = false ] || fail "a keeper that cannot begin is said to be there"
+expect tracking
+[ -z "$(keeper "$pid")" ] && is_not_watched "$pid" || fail "the watch goes on without a keeper"
 link plain failed --track=off && expect comparison
+link marked plain && expect comparison
+link untracked marked --track=off && expect comparison
 [ -n "$(keeper "$pid")" ] || fail "a checkpoint that does without ends the notes"
-link kept failed && expect tracking
+link kept marked && expect tracking
 wait_verified 1
 same_guest "$nonce"
 kept=$(keeper "$pid")

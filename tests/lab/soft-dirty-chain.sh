@@ -30,7 +30,7 @@ link 4 3 comparison
 end_process "$pid"
 step "somebody else's reset, and a keeper that was killed, are seen"
 for program; do
-	"$run_chain" "$STASIS" "$program" on >"$scratch/chain.out" 2>&1
+	CHAIN_LINKS=6 CHAIN_SECONDS=700 "$run_chain" "$STASIS" "$program" on >"$scratch/chain.out" 2>&1
 	case $? in
 	0) step "${program##*/}: $(tail -n 1 "$scratch/chain.out")" ;;
 	77) skip "$(tail -n 1 "$scratch/chain.out")" ;;
