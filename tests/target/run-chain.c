@@ -106,8 +106,9 @@ static void run(struct driver *d)
 		sum += i ? size_of(d, i) : 0;
 	}
 	printf("whole: %ld bytes, incremental: %ld on average\n", size_of(d, 0), sum / (links - 1));
-	/* In a small image the records, which are whole in each, count for more than the pages. */
-	if (size_of(d, 0) > 4 << 20 && sum / (links - 1) > size_of(d, 0) / 3)
+	/* In a small image the records, which are whole in each, count for more than the pages; and where all is slow much happens between
+	 * two checkpoints. */
+	if (links == LINKS_MAX && size_of(d, 0) > 4 << 20 && sum / (links - 1) > size_of(d, 0) / 3)
 		driver_fail(d, "incremental images have %ld bytes on average, the whole one %ld", sum / (links - 1),
 		            size_of(d, 0));
 	must(d, (const char *[]){ "verify", link_path(d, links - 1), NULL });
