@@ -52,7 +52,7 @@ struct found {
 	struct collect collect;
 	struct collect before;     /* what it was in the survey before this one; empty in the first */
 	struct plugin_set plugins; /* open */
-	bool watched;              /* see struct collect */
+	bool watched;              /* see struct collect; if that is known */
 };
 
 static void found_finish(struct found *f)
@@ -109,8 +109,6 @@ static int survey(struct stasis_job *job, pid_t pid, int pidfd, const struct sta
 	if (err)
 		return err;
 	collect_init(&f->collect, &job->rep, &proc);
-	if (!frozen)
-		f->watched = f->watched || keeper_exists(pid);
 	f->collect.watched = f->watched;
 	f->collect.before = f->before.vmas ? &f->before : NULL;
 	f->collect.plugins = &f->plugins;
@@ -161,6 +159,7 @@ static int phase_check(struct checkpoint *cp)
 		return cp->pidfd;
 	if (cp->opt->track != STASIS_TRACK_OFF)
 		track_begin(&cp->track, cp->rep, cp->pid, cp->pidfd, !cp->opt->stop && (cp->opt->parent || cp->opt->track == STASIS_TRACK_ON));
+	cp->found.watched = cp->track.had_keeper || cp->track.armed;
 	if ((err = survey(cp->job, cp->pid, cp->pidfd, cp->opt, NULL, NULL, &cp->found, &cp->findings)))
 		return err;
 	cp->is_found = true;
@@ -509,7 +508,6 @@ static int controller(struct checkpoint *cp, int pipe_fd)
 		const struct track track = cp->track; /* goes on */
 		*cp = fresh;
 		cp->track = track;
-		cp->found.watched = track.armed;
 		cp->look_anew = true;
 		err = run_phases(cp);
 		unwind(cp);

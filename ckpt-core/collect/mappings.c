@@ -11,6 +11,7 @@
 #include "collect/collect.h"
 #include "host.h"
 #include "lazy/find.h"
+#include "track/keeper.h"
 
 void collect_init(struct collect *c, struct reporter *rep, const struct fd_process *proc)
 {
@@ -229,6 +230,17 @@ int collect_verify(const struct collect *c, pid_t child)
 	return err;
 }
 
+/* Looks for who watches only when somebody does: it takes a look at every process. */
+static void find_watch(struct collect *c)
+{
+	bool found = c->before && c->before->watched;
+
+	for (size_t i = 0; i < c->n_vmas && !c->watched && !found; i++)
+		if (c->vmas[i].vm_flags & PROC_VMA_UW && !(found = keeper_exists(c->proc.pid)))
+			return;
+	c->watched |= found;
+}
+
 int collect_mappings(struct collect *c, struct fd_capture *files, struct findings *findings)
 {
 	AUTO_FREE uint32_t *backings = NULL;
@@ -240,6 +252,7 @@ int collect_mappings(struct collect *c, struct fd_capture *files, struct finding
 	if (err)
 		return report_fail(c->rep, err, "process %d: its mappings (/proc/%d/smaps) cannot be read: %s", c->proc.pid, c->proc.pid,
 				   strerror(-err));
+	find_watch(c);
 	if (!(backings = calloc(c->n_vmas + 1, sizeof(*backings))) || !(by_plugin = calloc(c->n_vmas + 1, sizeof(*by_plugin))))
 		return -ENOMEM;
 	if ((err = mapping_backings(c, files, findings, backings, by_plugin)))

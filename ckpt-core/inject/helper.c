@@ -37,7 +37,8 @@ static int worker_reap(struct tracee *worker, const struct batch_place *place, p
 	return err;
 }
 
-int helper_begin(struct tracee *worker, const struct batch_place *place, bool files, struct undo_journal *journal, struct helper *ret)
+int helper_begin(struct tracee *worker, const struct batch_place *place, bool files, struct undo_journal *journal,
+                 struct helper *ret)
 {
 	struct helper h = { .worker = worker, .place = *place };
 	int err = batch_clone(worker, place, SYS_clone, CLONE_VM | CLONE_FS | (files ? CLONE_FILES : 0), NULL, 0, &h.task);
@@ -46,7 +47,8 @@ int helper_begin(struct tracee *worker, const struct batch_place *place, bool fi
 		return err;
 	h.place.home = BATCH_HOME_EXIT;
 	/* Once the stub is gone nothing is left for it to run: it ends with us (a child of it inherits the option). */
-	if ((err = undo_note_reap(journal, worker->tid, h.task.ns_tid)) || (err = tracee_add_options(&h.task, PTRACE_O_EXITKILL))) {
+	if ((err = undo_note_reap(journal, worker->tid, h.task.ns_tid)) ||
+	    (err = tracee_add_options(&h.task, PTRACE_O_EXITKILL))) {
 		helper_end(&h, false);
 		return err;
 	}

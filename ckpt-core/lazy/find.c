@@ -33,17 +33,26 @@ static bool serves(const char *server, pid_t pid)
 	return false;
 }
 
+bool lazy_is_holder(pid_t holder, pid_t pid, const char *comm)
+{
+	AUTO_FREE char *text = NULL;
+	char name[16];
+
+	if (io_read_filef(&text, NULL, "/proc/%d/comm", holder))
+		return false;
+	text[strcspn(text, "\n")] = '\0';
+	snprintf(name, sizeof(name), "%d", holder);
+	return !strcmp(text, comm) && serves(name, pid);
+}
+
 pid_t lazy_find_holder(pid_t pid, const char *comm)
 {
 	AUTO_CLOSEDIR DIR *dir = opendir("/proc");
 
 	for (struct dirent *e; dir && (e = readdir(dir));) {
-		AUTO_FREE char *text = NULL;
-		if (atoi(e->d_name) <= 0 || atoi(e->d_name) == getpid() || io_read_filef(&text, NULL, "/proc/%s/comm", e->d_name))
-			continue;
-		text[strcspn(text, "\n")] = '\0';
-		if (!strcmp(text, comm) && serves(e->d_name, pid))
-			return atoi(e->d_name);
+		pid_t holder = atoi(e->d_name);
+		if (holder > 0 && holder != getpid() && lazy_is_holder(holder, pid, comm))
+			return holder;
 	}
 	return 0;
 }

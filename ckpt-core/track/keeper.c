@@ -8,7 +8,6 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -18,11 +17,12 @@
 #include "base/cleanup.h"
 #include "lazy/find.h"
 
-#define MAGIC "stasis-track 1"
+#define MAGIC "stasis-track 2"
 #define END_MS 2000
 
 /* 0 to 2 are /dev/null. */
-enum { FD_STATE = 3, FD_UFFD, FD_TARGET, N_FDS };
+enum { FD_TARGET = 3, FD_NOTES, FD_UFFD, N_FDS }; /* FD_UFFD may not be there */
+#define N_SENT 3
 
 bool keeper_exists(pid_t pid)
 {
@@ -43,14 +43,15 @@ void keeper_find(pid_t pid, struct keeper *ret)
 {
 	pid_t keeper = lazy_find_holder(pid, KEEPER_NAME);
 	AUTO_CLOSE int pidfd = keeper ? (int)syscall(SYS_pidfd_open, keeper, 0) : -1;
-	AUTO_CLOSE int said = pidfd < 0 ? -1 : (int)syscall(SYS_pidfd_getfd, pidfd, FD_STATE, 0);
+	AUTO_CLOSE int notes = pidfd < 0 ? -1 : (int)syscall(SYS_pidfd_getfd, pidfd, FD_NOTES, 0);
 	AUTO_CLOSE int uffd = pidfd < 0 ? -1 : (int)syscall(SYS_pidfd_getfd, pidfd, FD_UFFD, 0);
-	struct keeper k = { .pidfd = -1, .uffd = -1 };
+	struct keeper k = { .pidfd = -1, .notes = -1, .uffd = -1 };
 
 	/* Found by its number, which may be another's by now; a pidfd of it is for good. */
-	if (pidfd >= 0 && said >= 0 && uffd >= 0 && lazy_find_holder(pid, KEEPER_NAME) == keeper && is_userfaultfd(uffd) &&
-	    pread(said, &k.state, sizeof(k.state), 0) == sizeof(k.state) && !strcmp(k.state.magic, MAGIC)) {
+	if (pidfd >= 0 && notes >= 0 && lazy_is_holder(keeper, pid, KEEPER_NAME) && (uffd < 0 || is_userfaultfd(uffd)) &&
+	    pread(notes, &k.state, sizeof(k.state), 0) == sizeof(k.state) && !strcmp(k.state.magic, MAGIC)) {
 		k.pidfd = STEAL_FD(pidfd);
+		k.notes = STEAL_FD(notes);
 		k.uffd = STEAL_FD(uffd);
 	}
 	*ret = k;
@@ -67,9 +68,11 @@ void keeper_close(struct keeper *k)
 {
 	if (k->pidfd >= 0)
 		close(k->pidfd);
+	if (k->notes >= 0)
+		close(k->notes);
 	if (k->uffd >= 0)
 		close(k->uffd);
-	k->pidfd = k->uffd = -1;
+	k->pidfd = k->notes = k->uffd = -1;
 }
 
 int keeper_end(struct keeper *k)
@@ -108,39 +111,46 @@ static void shed(int sock)
 	close_range(N_FDS + 1, ~0u, 0);
 }
 
-static int receive(int sock, struct keeper_state *state, int fds[2])
+/* The number of descriptors that have come: two or three. */
+static int receive(int sock, int fds[N_SENT])
 {
 	union {
-		char room[CMSG_SPACE(2 * sizeof(int))];
+		char room[CMSG_SPACE(N_SENT * sizeof(int))];
 		struct cmsghdr align;
 	} control;
-	struct iovec iov = { state, sizeof(*state) };
+	char byte;
+	struct iovec iov = { &byte, 1 };
 	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control) };
 	ssize_t n;
 
 	while ((n = recvmsg(sock, &msg, MSG_CMSG_CLOEXEC)) < 0 && errno == EINTR)
 		;
-	const struct cmsghdr *c = n == sizeof(*state) ? CMSG_FIRSTHDR(&msg) : NULL;
-	if (!c || c->cmsg_type != SCM_RIGHTS || c->cmsg_len != CMSG_LEN(2 * sizeof(int)))
+	const struct cmsghdr *c = n == 1 ? CMSG_FIRSTHDR(&msg) : NULL;
+	if (!c || c->cmsg_type != SCM_RIGHTS)
 		return -EPIPE;
-	memcpy(fds, CMSG_DATA(c), 2 * sizeof(int));
-	return 0;
+	int count = (int)((c->cmsg_len - CMSG_LEN(0)) / sizeof(int));
+	if (count < 2 || count > N_SENT)
+		return -EPIPE;
+	memcpy(fds, CMSG_DATA(c), (size_t)count * sizeof(int));
+	return count;
 }
 
 static void keeper_main(int sock)
 {
-	struct keeper_state state;
-	int fds[2], said;
+	int fds[N_SENT], n;
 
 	shed(sock);
 	sock = N_FDS;
-	if (receive(sock, &state, fds))
+	if ((n = receive(sock, fds)) < 0)
 		_exit(0);
-	/* What comes is numbered above the socket but for the first three that were free. */
-	int pidfd = fcntl(fds[0], F_DUPFD_CLOEXEC, N_FDS + 1), uffd = fcntl(fds[1], F_DUPFD_CLOEXEC, N_FDS + 1);
-	if (pidfd < 0 || uffd < 0 || (said = memfd_create(KEEPER_NAME, MFD_CLOEXEC)) < 0 || write(said, &state, sizeof(state)) != sizeof(state) ||
-	    (said = fcntl(said, F_DUPFD_CLOEXEC, N_FDS + 1)) < 0 || dup2(said, FD_STATE) < 0 || dup2(uffd, FD_UFFD) < 0 || dup2(pidfd, FD_TARGET) < 0)
-		_exit(1);
+	/* What comes takes the lowest numbers; first out of the way, then each to its place. */
+	for (int i = 0; i < n; i++)
+		if ((fds[i] = fcntl(fds[i], F_DUPFD_CLOEXEC, N_FDS + 1)) < 0)
+			_exit(1);
+	close_range(FD_TARGET, N_FDS - 1, 0);
+	for (int i = 0; i < n; i++)
+		if (dup2(fds[i], FD_TARGET + i) < 0)
+			_exit(1);
 	close_range(N_FDS + 1, ~0u, 0);
 	prctl(PR_SET_PTRACER, PR_SET_PTRACER_ANY, 0, 0, 0); /* Yama: the next checkpoint is no parent of ours */
 	prctl(PR_SET_NAME, KEEPER_NAME);
@@ -181,21 +191,23 @@ int keeper_prepare(int *ret_sock)
 	return err;
 }
 
-int keeper_begin(int sock, int pidfd, int uffd, const uint8_t content_id[16])
+int keeper_begin(int sock, int pidfd, int notes, int uffd, const uint8_t content_id[16])
 {
 	struct keeper_state state = { .magic = MAGIC };
-	int fds[2] = { pidfd, uffd };
+	int fds[N_SENT] = { pidfd, notes, uffd };
+	const size_t size = (uffd < 0 ? N_SENT - 1 : N_SENT) * sizeof(int);
 	union {
 		char room[CMSG_SPACE(sizeof(fds))];
 		struct cmsghdr head;
-	} control = { .head = { .cmsg_len = CMSG_LEN(sizeof(fds)), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS } };
-	struct iovec iov = { &state, sizeof(state) };
-	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control) };
-	char byte;
+	} control = { .head = { .cmsg_len = CMSG_LEN(size), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS } };
+	char byte = 0;
+	struct iovec iov = { &byte, 1 };
+	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = CMSG_SPACE(size) };
 
 	memcpy(state.content_id, content_id, sizeof(state.content_id));
-	memcpy(CMSG_DATA(&control.head), fds, sizeof(fds));
-	int err = sendmsg(sock, &msg, MSG_NOSIGNAL) == sizeof(state) ? 0 : -EPIPE;
+	memcpy(CMSG_DATA(&control.head), fds, size);
+	int err =
+	        pwrite(notes, &state, sizeof(state), 0) == sizeof(state) && sendmsg(sock, &msg, MSG_NOSIGNAL) == 1 ? 0 : -EPIPE;
 	ssize_t n = -1;
 	while (!err && (n = read(sock, &byte, 1)) < 0 && errno == EINTR)
 		;

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The keeper: a process that holds a target's userfaultfd from one checkpoint to the next, and says for which image its memory is watched.
+/* The keeper: a process that holds a target's userfaultfd from one checkpoint to the next, and says for which image its memory
+ * is watched.
  *
- * Theory of operation. The userfaultfd belongs to the target's memory but is never among its descriptors: a helper makes it (inject/helper.h)
- * and the controller takes it. Whoever holds the last descriptor ends the watch by closing it; the kernel then takes every mark
- * away, and the target is as it was. So what is held is what is true: the controller ends the old keeper before it touches any
- * mark, holds the userfaultfd itself while the image is written, and hands it to a new keeper, with the image's content id, when the image is
- * whole. Whatever dies or fails on the way, there is then no keeper, and the next checkpoint compares. There is at most one keeper of a
- * target, because all this is done while the target is stopped, and only one can stop it. Tests: tracking-ends-with-its-keeper,
- * chain-of-* (tracked), checkpoint faults (tracked). */
+ * Theory of operation. What is held is a userfaultfd, or notes (soft.h). It belongs to the target's memory but is never among
+ * its descriptors: a helper makes it (inject/helper.h) and the controller takes it. Whoever holds the last descriptor ends the
+ * watch by closing it; the kernel then takes every mark away, and the target is as it was. So what is held is what is true: the
+ * controller ends the old keeper before it touches any mark, holds the userfaultfd itself while the image is written, and hands
+ * it to a new keeper, with the image's content id, when the image is whole. Whatever dies or fails on the way, there is then no
+ * keeper, and the next checkpoint compares. There is at most one keeper of a target, because all this is done while the target
+ * is stopped, and only one can stop it. Tests: tracked-chain, killed-tracked-incremental- checkpoint-leaves-target-running. */
 #ifndef STASIS_TRACK_KEEPER_H
 #define STASIS_TRACK_KEEPER_H
 
@@ -24,12 +25,14 @@ struct keeper_state {
 	char magic[16];
 	uint8_t content_id[16]; /* of the image since which memory is watched */
 };
+/* It lies at the beginning of a file in memory, which may hold notes of the way of watching behind it (soft.h). */
 
 /* A keeper that is there. */
 struct keeper {
 	struct keeper_state state;
 	int pidfd; /* of the keeper; -1 = there is none */
-	int uffd;
+	int notes; /* the file */
+	int uffd;  /* -1 = it watches in another way */
 };
 
 /* Whether there is one for process `pid` that we may look at, or another checkpoint that holds what may become one's. */
@@ -39,13 +42,14 @@ bool keeper_exists(pid_t pid);
 void keeper_find(pid_t pid, struct keeper *ret);
 bool keeper_is_alive(const struct keeper *k);
 void keeper_close(struct keeper *k); /* it goes on */
-int keeper_end(struct keeper *k);    /* kills it and waits until it is dead; -ETIMEDOUT. Its uffd stays open in `k` */
+int keeper_end(struct keeper *k);    /* kills it and waits until it is dead; -ETIMEDOUT. What it held stays open in `k` */
 
-/* Forks a process that will be one, a descendant of ours no more; it ends when `*ret_sock` is closed before keeper_begin(). It does
- * nothing but system calls, so that our threads do not matter. Returns 0 or a negative errno. */
+/* Forks a process that will be one, a descendant of ours no more; it ends when `*ret_sock` is closed before keeper_begin(). It
+ * does nothing but system calls, so that our threads do not matter. Returns 0 or a negative errno. */
 int keeper_prepare(int *ret_sock);
 
-/* Makes it the keeper of the process that `pidfd` is of. Returns 0 once it is, or a negative errno: then it is gone. Closes `sock`. */
-int keeper_begin(int sock, int pidfd, int uffd, const uint8_t content_id[16]);
+/* Makes it, with notes (a file, which is written to) and uffd (may be -1), the keeper of the process that `pidfd` is of.
+ * Returns 0 once it is, or a negative errno: then it is gone. Closes `sock`. */
+int keeper_begin(int sock, int pidfd, int notes, int uffd, const uint8_t content_id[16]);
 
 #endif

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* Sorted ranges: the union and the intersection are found by walking along both at once, from one end of a range to the next. */
+/* Sorted ranges: the union and the intersection are found by walking along both at once, from one end of a range to the next.
+ */
 #include "track/ranges.h"
 
 int ranges_add(struct ranges *r, uint64_t start, uint64_t end)

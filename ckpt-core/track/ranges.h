@@ -23,7 +23,8 @@ void ranges_finish(struct ranges *r);
 int ranges_intersect(struct ranges *r, const struct ranges *with);
 int ranges_unite(struct ranges *r, const struct ranges *with);
 
-/* Whether `at` is in it, and up to where, `end` at most, the answer is the same. `*i` begins at 0 for addresses that ascend from call to call. */
+/* Whether `at` is in it, and up to where, `end` at most, the answer is the same. `*i` begins at 0 for addresses that ascend
+ * from call to call. */
 bool ranges_have(const struct ranges *r, size_t *i, uint64_t at, uint64_t end, uint64_t *ret_end);
 
 #endif

@@ -6,9 +6,11 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "track/soft.h"
 #include "track/watch.h"
 
 #define TRACK_MIN_BYTES 65536 /* of a mapping */
@@ -54,15 +56,39 @@ static int track_look(struct track *t, int pagemap, const struct rec_vma *v, str
 	return err ? err : ranges_add(watched, v->start, v->end);
 }
 
-/* Adds what has happened since the marks were made to what is known since the parent; which is nothing more if they were made for it. */
-static int track_learn(struct track *t, const struct collect *c, int pagemap)
+static int track_list(const struct collect *c, struct ranges *ret)
 {
-	struct ranges watched = { 0 }, changed = { 0 };
 	int err = 0;
 
 	for (size_t i = 0; i < c->mappings.n && !err; i++)
 		if (is_tracked(c, i))
-			err = track_look(t, pagemap, &c->mappings.items[i], &watched, &changed);
+			err = ranges_add(ret, c->mappings.items[i].start, c->mappings.items[i].end);
+	return err;
+}
+
+static int track_look_all(struct track *t, const struct collect *c, int pagemap, struct ranges *watched, struct ranges *changed)
+{
+	struct ranges tracked = { 0 };
+	int err = 0;
+
+	if (t->uffd < 0) {
+		if (!(err = track_list(c, &tracked)))
+			err = soft_changed(t->notes, pagemap, &tracked, watched, changed);
+		ranges_finish(&tracked);
+	}
+	for (size_t i = 0; i < c->mappings.n && t->uffd >= 0 && !err; i++)
+		if (is_tracked(c, i))
+			err = track_look(t, pagemap, &c->mappings.items[i], watched, changed);
+	return err;
+}
+
+/* Adds what has happened since the marks were made to what is known since the parent; which is nothing more if they were made
+ * for it. */
+static int track_learn(struct track *t, const struct collect *c, int pagemap)
+{
+	struct ranges watched = { 0 }, changed = { 0 };
+	int err = track_look_all(t, c, pagemap, &watched, &changed);
+
 	if (!err && t->known && !(err = ranges_intersect(&t->watched, &watched)))
 		err = ranges_unite(&t->changed, &changed);
 	if (!err && !t->known) {
@@ -97,33 +123,67 @@ static void track_close(struct track *t)
 {
 	if (t->uffd >= 0)
 		close(t->uffd);
-	t->uffd = -1;
+	if (t->notes >= 0)
+		close(t->notes);
+	t->uffd = t->notes = -1;
 	t->armed = false;
 }
 
-static int track_open(struct track *t, const struct collect *c, struct undo_journal *journal)
+static int track_watch(struct track *t, const struct collect *c, int pagemap, struct undo_journal *journal)
 {
-	int fd = watch_open(c->worker, &c->place, journal);
+	bool old = t->uffd >= 0;
+	int err = 0;
 
-	if (fd >= 0)
-		t->uffd = fd;
-	return fd < 0 ? fd : 0;
+	if (!old)
+		err = t->uffd = watch_open(c->worker, &c->place, journal);
+	if (err >= 0 && t->notes < 0)
+		err = t->notes = memfd_create(KEEPER_NAME, MFD_CLOEXEC);
+	err = err < 0 ? err : track_mark(t, c, pagemap);
+	if (err == -ESRCH && old) { /* another program than then */
+		track_close(t);
+		return track_watch(t, c, pagemap, journal);
+	}
+	return err;
+}
+
+/* The first page of the program text that the stub is at the end of; 0 if that is one page only. */
+static uint64_t track_canary(const struct collect *c)
+{
+	for (size_t i = 0; i < c->n_vmas; i++)
+		if (c->place.stub >= c->vmas[i].start && c->place.stub < c->vmas[i].end &&
+		    c->vmas[i].end - c->vmas[i].start > 4096)
+			return c->vmas[i].start;
+	return 0;
+}
+
+static int track_soft(struct track *t, const struct collect *c, int pagemap)
+{
+	struct ranges tracked = { 0 };
+	uint64_t canary = track_canary(c);
+	int err = canary ? track_list(c, &tracked) : -EINVAL;
+
+	if (!err)
+		err = t->notes = soft_arm(t->pid, pagemap, &tracked, canary);
+	ranges_finish(&tracked);
+	return err < 0 ? err : 0;
 }
 
 /* Begins anew, with the userfaultfd of the last time if there is one that is of this memory. */
 static int track_arm(struct track *t, const struct collect *c, int pagemap, struct undo_journal *journal)
 {
-	bool old = t->uffd >= 0;
 	int err = t->keeper.pidfd >= 0 ? keeper_end(&t->keeper) : 0;
 
-	if (!err && !old)
-		err = track_open(t, c, journal);
-	if (!err)
-		err = track_mark(t, c, pagemap);
-	if (err == -ESRCH && old) { /* another program than then */
+	if (err)
+		return err;
+	if (t->uffd < 0 && t->notes >= 0) {
+		close(t->notes);
+		t->notes = -1;
+	}
+	err = report_is_armed(t->rep, "track.soft") ? -EINVAL : track_watch(t, c, pagemap, journal);
+	if (err == -EINVAL || err == -ENOSYS || err == -EPERM) {
+		report_debug(t->rep, "tracking: no userfaultfd for it: %s", strerror(-err));
 		track_close(t);
-		if (!(err = track_open(t, c, journal)))
-			err = track_mark(t, c, pagemap);
+		err = track_soft(t, c, pagemap);
 	}
 	t->armed = !err;
 	return err;
@@ -144,10 +204,16 @@ static int track_try(struct track *t, const struct collect *c, const uint8_t *pa
 		if (t->had_keeper && !keeper_is_alive(&t->keeper))
 			return -EBUSY; /* it has died, or another checkpoint was faster */
 		t->uffd = STEAL_FD(t->keeper.uffd);
-		since_parent = parent_id && t->had_keeper && !memcmp(parent_id, t->keeper.state.content_id, sizeof(t->keeper.state.content_id));
+		t->notes = STEAL_FD(t->keeper.notes);
+		since_parent = parent_id && t->had_keeper &&
+		               !memcmp(parent_id, t->keeper.state.content_id, sizeof(t->keeper.state.content_id));
 	}
 	if (since_parent)
 		err = track_learn(t, c, pagemap);
+	if (err == -ESTALE) { /* the marks are not ours */
+		track_forget(t);
+		err = 0;
+	}
 	return !err && t->arm ? track_arm(t, c, pagemap, journal) : err;
 }
 
@@ -166,8 +232,8 @@ int track_pause(struct track *t, const struct collect *c, const uint8_t *parent_
 		track_forget(t);
 		track_close(t);
 	}
-	report_debug(t->rep, "tracking: %s the parent, %s this image", t->known ? "known since" : "nothing known since",
-		     t->armed ? "armed for" : "not armed for");
+	const char *how = !t->armed ? "not armed for" : t->uffd < 0 ? "armed (soft-dirty) for" : "armed (userfaultfd) for";
+	report_debug(t->rep, "tracking: %s the parent, %s this image", t->known ? "known since" : "nothing known since", how);
 	return report_fault(t->rep, "track.armed");
 }
 
@@ -185,7 +251,7 @@ bool track_keep(struct track *t, const uint8_t content_id[16])
 		return false;
 	int err = report_fault(t->rep, "track.keep");
 	if (!err)
-		err = keeper_begin(STEAL_FD(t->sock), t->pidfd, t->uffd, content_id);
+		err = keeper_begin(STEAL_FD(t->sock), t->pidfd, t->notes, t->uffd, content_id);
 	if (err)
 		report_debug(t->rep, "tracking: its keeper has died");
 	track_close(t);

@@ -24,8 +24,8 @@ int watch_open(struct tracee *worker, const struct batch_place *place, struct un
 
 	if (err)
 		return err;
-	/* For accesses of user mode only, which needs no privilege: in this form there is nothing to wait for, so the kernel's own accesses are
-	 * noted all the same. */
+	/* For accesses of user mode only, which needs no privilege: in this form there is nothing to wait for, so the kernel's
+	 * own accesses are noted all the same. */
 	err = helper_call(&h, &h.task, SYS_userfaultfd, UFFD_USER_MODE_ONLY | O_CLOEXEC | O_NONBLOCK, 0, &there);
 	if (!err && there < 0)
 		err = (int)there;
@@ -48,9 +48,14 @@ int watch_changed(int pagemap, uint64_t start, uint64_t end, struct ranges *chan
 	if (!regions)
 		return -ENOMEM;
 	while (start < end) {
-		struct pagemap_scan scan = { .size = sizeof(scan), .flags = PAGEMAP_SCAN_CHECK_ASYNC, .start = start, .end = end,
-					     .vec = (uintptr_t)regions, .vec_len = REGIONS, .category_mask = PAGEMAP_SCAN_WRITTEN,
-					     .return_mask = PAGEMAP_SCAN_WRITTEN };
+		struct pagemap_scan scan = { .size = sizeof(scan),
+			                     .flags = PAGEMAP_SCAN_CHECK_ASYNC,
+			                     .start = start,
+			                     .end = end,
+			                     .vec = (uintptr_t)regions,
+			                     .vec_len = REGIONS,
+			                     .category_mask = PAGEMAP_SCAN_WRITTEN,
+			                     .return_mask = PAGEMAP_SCAN_WRITTEN };
 		int n = ioctl(pagemap, PAGEMAP_SCAN_IOCTL, &scan);
 		if (n < 0 && errno == EINTR)
 			continue;
@@ -86,8 +91,12 @@ int watch_arm(int uffd, int pagemap, uint64_t start, uint64_t end)
 	if (err)
 		return err;
 	while (start < end) {
-		struct pagemap_scan scan = { .size = sizeof(scan), .flags = PAGEMAP_SCAN_WP_MATCHING | PAGEMAP_SCAN_CHECK_ASYNC, .start = start,
-					     .end = end, .category_mask = PAGEMAP_SCAN_WRITTEN, .return_mask = PAGEMAP_SCAN_WRITTEN };
+		struct pagemap_scan scan = { .size = sizeof(scan),
+			                     .flags = PAGEMAP_SCAN_WP_MATCHING | PAGEMAP_SCAN_CHECK_ASYNC,
+			                     .start = start,
+			                     .end = end,
+			                     .category_mask = PAGEMAP_SCAN_WRITTEN,
+			                     .return_mask = PAGEMAP_SCAN_WRITTEN };
 		if (ioctl(pagemap, PAGEMAP_SCAN_IOCTL, &scan) < 0) {
 			if (errno == EINTR)
 				continue;

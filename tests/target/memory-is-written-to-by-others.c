@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* Memory is written to not by plain stores but by the kernel (read, direct reads, process_vm_writev), by another thread and by a child that
- * shares it, is copied by forks and moved in whole page tables, with small and huge pages, and each page always holds what a table
- * says: the traps of incremental checkpoints that rely on the kernel's notes of what was written to. */
+/* Memory is written to not by plain stores but by the kernel (read, direct reads, process_vm_writev), by another thread and by
+ * a child that shares it, is copied by forks and moved in whole page tables, with small and huge pages, and each page always
+ * holds what a table says: the traps of incremental checkpoints that rely on the kernel's notes of what was written to. */
 #include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
@@ -26,7 +26,7 @@
 #define MREMAP_DONTUNMAP 4
 #endif
 
-static char *arena, *spare; /* `spare` has room for one block */
+static char *arena, *spare;               /* `spare` has room for one block */
 static uint32_t version[PAGES], next = 1; /* 0: zeros */
 static uint64_t state = 88172645463325252u;
 static int pipes[2], file = -1;
@@ -128,11 +128,15 @@ static void by_child(unsigned i, bool shared)
 static void swap_blocks(unsigned a, unsigned b)
 {
 	uint32_t old[BLOCK_PAGES];
-	struct { char *from, *to; } moves[] = { { page(a * BLOCK_PAGES), spare }, { page(b * BLOCK_PAGES), page(a * BLOCK_PAGES) },
-						{ spare, page(b * BLOCK_PAGES) } };
+	struct {
+		char *from, *to;
+	} moves[] = { { page(a * BLOCK_PAGES), spare },
+		      { page(b * BLOCK_PAGES), page(a * BLOCK_PAGES) },
+		      { spare, page(b * BLOCK_PAGES) } };
 
 	for (unsigned i = 0; i < 3; i++)
-		target_check(mremap(moves[i].from, BLOCK, BLOCK, MREMAP_MAYMOVE | MREMAP_FIXED, moves[i].to) != MAP_FAILED, "%m");
+		target_check(mremap(moves[i].from, BLOCK, BLOCK, MREMAP_MAYMOVE | MREMAP_FIXED, moves[i].to) != MAP_FAILED,
+		             "%m");
 	memcpy(old, version + a * BLOCK_PAGES, sizeof(old));
 	memcpy(version + a * BLOCK_PAGES, version + b * BLOCK_PAGES, sizeof(old));
 	memcpy(version + b * BLOCK_PAGES, old, sizeof(old));
@@ -146,7 +150,9 @@ static void move_block(unsigned from, unsigned to, bool stays)
 	stays = stays && mremap(a, BLOCK, BLOCK, MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP, b) == b;
 	if (!stays)
 		target_check(mremap(a, BLOCK, BLOCK, MREMAP_MAYMOVE | MREMAP_FIXED, b) == b &&
-		             mmap(a, BLOCK, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == a, "%m");
+		                     mmap(a, BLOCK, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) ==
+		                             a,
+		             "%m");
 	memcpy(version + to * BLOCK_PAGES, version + from * BLOCK_PAGES, BLOCK_PAGES * sizeof(*version));
 	memset(version + from * BLOCK_PAGES, 0, BLOCK_PAGES * sizeof(*version));
 }

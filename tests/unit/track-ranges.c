@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* Sets of pages as sorted ranges: union, intersection and lookup agree, page by page, with plain arrays, whatever the ranges. */
+/* Sets of pages as sorted ranges: union, intersection and lookup agree, page by page, with plain arrays, whatever the ranges.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
