@@ -91,7 +91,9 @@ static int rest_handle(struct stasis_session *s, const struct usb_state *u, size
 
 	if (err || !n || (!stasis_is_last(s) && !is_there(s, fd) && !any_reaped(flights, n))) {
 		free(flights);
-		return err ? err : stasis_fault(s, "cancelled");
+		if (!err)
+			return stasis_fault(s, "cancelled");
+		return stasis_fail(s, err, "fd %d: the recorder's journal of USB devices cannot be read: %s", fd, strerror(-err));
 	}
 	err = stasis_undo_ioctl_at(s, fd, USBDEVFS_SUBMITURB, u->slots[i] + offsetof(struct usb_handle, wake));
 	if (!err && stasis_is_last(s))
