@@ -60,14 +60,20 @@ static bool is_disk(const struct usb_rec_device *r, uint64_t interfaces)
 	return false;
 }
 
+/* The image is in the midst of a command to it. */
+static bool is_busy(const struct usb_state *u, size_t i)
+{
+	for (size_t k = 0; k < u->n_handles; k++)
+		if (u->handles[k].device == i + 1 && u->handles[k].exchange)
+			return true;
+	return false;
+}
+
 static int reset_disk(struct stasis_session *s, const struct usb_state *u, size_t i, int fd)
 {
 	const struct usb_place *p = &u->places[i];
 
-	for (size_t k = 0; k < u->n_handles; k++)
-		if (u->handles[k].device == i + 1 && u->handles[k].exchange)
-			return 0;
-	if (!is_disk(&u->devices[i], p->claimed) || ioctl(fd, USBDEVFS_RESET) >= 0)
+	if (is_busy(u, i) || !is_disk(&u->devices[i], p->claimed) || ioctl(fd, USBDEVFS_RESET) >= 0)
 		return 0;
 	return fail(s, p->now, -errno, "it cannot be reset");
 }
@@ -132,6 +138,8 @@ static int make_handle(struct stasis_session *s, struct usb_state *u, const stru
 		return fail(s, p->now, -errno, "it cannot be opened");
 	if (h->flags != O_RDONLY && !(err = make_ready(s, u, i, fd)) && !(err = claim_all(s, p, h, fd)))
 		err = set_alternates(s, &u->devices[i], p, h, fd);
+	if (!err && h->claimed && !is_busy(u, i))
+		usb_disk_calm(fd, p->now, h->claimed);
 	if (!err && h->offset)
 		lseek(fd, (off_t)h->offset, SEEK_SET);
 	if (err)

@@ -89,8 +89,12 @@ static int rest_handle(struct stasis_session *s, const struct usb_state *u, size
 	size_t n = 0;
 	int err = usb_journal_flights(s, u->journal, fd, &flights, &n);
 
-	if (err || !n || (!stasis_is_last(s) && !is_there(s, fd) && !any_reaped(flights, n)))
-		goto out;
+	if (err || !n || (!stasis_is_last(s) && !is_there(s, fd) && !any_reaped(flights, n))) {
+		free(flights);
+		if (!err)
+			return stasis_fault(s, "cancelled");
+		return stasis_fail(s, err, "fd %d: the recorder's journal of USB devices cannot be read: %s", fd, strerror(-err));
+	}
 	err = stasis_undo_ioctl_at(s, fd, USBDEVFS_SUBMITURB, u->slots[i] + offsetof(struct usb_handle, wake));
 	if (!err && stasis_is_last(s))
 		err = cancel(c, fd, flights, n);
@@ -99,7 +103,6 @@ static int rest_handle(struct stasis_session *s, const struct usb_state *u, size
 	if (!err)
 		err = reap(c, fd, &reaped);
 	stasis_debug(s, "fd %d: %zu URBs in flight, %u of them reaped: %s", fd, n, reaped, strerror(-err));
-out:
 	free(flights);
 	return err ? stasis_fail(s, err, "fd %d: the requests in flight to its USB device cannot be taken back: %s", fd,
 	                         strerror(-err))

@@ -87,6 +87,8 @@ bool usb_may_use(const struct usb_device *d);
 /* make.c */
 int usb_restore(struct stasis_session *s, void *state);
 int usb_abandon(struct stasis_session *s, void *state);
+/* disk.c: disks behind these interfaces, which are claimed, have nothing to say of themselves any more. */
+void usb_disk_calm(int fd, const struct usb_device *device, uint64_t interfaces);
 /* late.c */
 int usb_late(struct stasis_session *s, void *state);
 

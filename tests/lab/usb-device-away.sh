@@ -4,7 +4,7 @@
 # another serial number or is another product is refused with a remedy, and nothing is left; one that fails half way gives the disk back to the
 # kernel's driver. One that waits finds it. Another one is taken if that is asked for; with none the program sees it unplugged.
 . "$(dirname "$0")/usb-lib.sh"
-usb_begin usb_f_mass_storage
+usb_begin usb_f_mass_storage sd_mod
 "$USB_LOAD" fill "$scratch/disk" || fail "no disk"
 gadget_disk stick 5001 A1 "$scratch/disk"
 gadget_plug stick 0

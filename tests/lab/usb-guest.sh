@@ -16,6 +16,7 @@ gadget_disk stick 5001 A1 "$scratch/disk"
 gadget_plug stick 0
 
 log=$scratch/console.log
+: >"$log"
 "$STASIS" run --name lab-guest -- qemu-system-x86_64 -M pc,accel="$accelerator" -m 192 -nodefaults -no-user-config -display none -no-reboot \
 	-kernel "$kernel" -initrd "$scratch/initrd" \
 	-append "console=ttyS0 quiet panic=-1 mitigations=off tsc=reliable watchdog_thresh=60 rcupdate.rcu_cpu_stall_timeout=60" \
