@@ -34,6 +34,7 @@ static int status_of[PENDING_MAX], length_of[PENDING_MAX];
 static unsigned n_pending, n_gate;
 static uint64_t device_now;
 static long next_result;
+static struct usb_handle *gone_at_gate; /* whose device a restart takes away while the program waits */
 
 static void take_out(unsigned i)
 {
@@ -148,6 +149,11 @@ int recorder_gate_wait_briefly(unsigned ms)
 {
 	(void)ms;
 	n_gate++;
+	if (gone_at_gate) { /* restarted without it, on something that has no such calls */
+		gone_at_gate->gone = 1;
+		gone_at_gate = NULL;
+		next_result = -ENOTTY;
+	}
 	return 0;
 }
 
@@ -520,6 +526,21 @@ static void new_commands_wait_at_the_gate_and_what_belongs_to_one_does_not(void 
 	assert_int_equal(recorder_root.held, 0);
 }
 
+static void a_command_that_waited_while_its_device_went_away_finds_none(void **state)
+{
+	struct usbdevfs_urb urb = { .type = USBDEVFS_URB_TYPE_BULK, .endpoint = 0x02, .buffer = buffers[0], .buffer_length = 31 };
+
+	(void)state;
+	memset(buffers[0], 0, 31);
+	memcpy(buffers[0], "USBC", 4);
+	recorder_root.closed = 1;
+	gone_at_gate = handle(FD);
+	assert_int_equal(call(FD, USBDEVFS_SUBMITURB, &urb), -ENODEV);
+	assert_int_equal(n_gate, 1);
+	assert_int_equal(count(FD), 0);
+	assert_int_equal(recorder_root.held, 0);
+}
+
 static void a_reset_ends_a_command(void **state)
 {
 	struct usbdevfs_ctrltransfer reset = { .bRequestType = 0x21, .bRequest = 0xff };
@@ -579,6 +600,7 @@ int main(void)
 		cmocka_unit_test_setup(other_drivers_requests_are_left_alone, setup),
 		cmocka_unit_test_setup(a_command_lasts_until_its_status_is_read, setup),
 		cmocka_unit_test_setup(new_commands_wait_at_the_gate_and_what_belongs_to_one_does_not, setup),
+		cmocka_unit_test_setup(a_command_that_waited_while_its_device_went_away_finds_none, setup),
 		cmocka_unit_test_setup(a_reset_ends_a_command, setup),
 		cmocka_unit_test_setup(whole_transfers_are_commands_too, setup),
 	};

@@ -198,6 +198,8 @@ void disk_run(struct device *d, unsigned linger_ms, unsigned pause_ms)
 
 	if (!d->in || !d->out || d->interrupt)
 		die("no disk");
+	if (ioctl(d->fd, USBDEVFS_RESET, NULL) < 0) /* another program may have been killed in the midst of a command */
+		die("reset");
 	for (uint32_t n = 1;; n++) {
 		uint32_t chunk = n * 2654435761u % CHUNKS;
 		if (n % 3 == 0 && !d->read_only) {
