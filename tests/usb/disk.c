@@ -194,11 +194,13 @@ static void compare(uint32_t chunk, const uint8_t *data)
 
 void disk_run(struct device *d, unsigned linger_ms, unsigned pause_ms)
 {
+	struct usbdevfs_disconnect_claim claim = { .interface = d->interface };
 	static uint8_t data[CHUNK_BLOCKS * BLOCK];
 
 	if (!d->in || !d->out || d->interrupt)
 		die("no disk");
-	if (ioctl(d->fd, USBDEVFS_RESET, NULL) < 0) /* another program may have been killed in the midst of a command */
+	/* Another program may have been killed in the midst of a command. A reset takes the interface away. */
+	if (ioctl(d->fd, USBDEVFS_RESET, NULL) < 0 || ioctl(d->fd, USBDEVFS_DISCONNECT_CLAIM, &claim) < 0)
 		die("reset");
 	for (uint32_t n = 1;; n++) {
 		uint32_t chunk = n * 2654435761u % CHUNKS;
