@@ -29,7 +29,8 @@ begin() { # ARGUMENTS...: starts stasis with its input on descriptor 7 and outpu
 	rm -f "$scratch/in"
 	mkfifo "$scratch/in"
 	: >"$out"
-	"$STASIS" "$@" <"$scratch/in" >"$out" 2>"$scratch/stderr.log" 7>&- &
+	# Who runs the tests may have them ignore SIGHUP (nohup); restart would let it be so.
+	env --default-signal=HUP "$STASIS" "$@" <"$scratch/in" >"$out" 2>"$scratch/stderr.log" 7>&- &
 	front=$!
 	own $front
 	exec 7<>"$scratch/in"
