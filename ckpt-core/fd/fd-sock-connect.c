@@ -5,10 +5,8 @@
 
 #include <fcntl.h>
 #include <poll.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/un.h>
 
 #include "fd/fd-sock-unix.h"
 
@@ -21,15 +19,7 @@ static bool parse_unix(const char *text, struct sockaddr_storage *ret_address, s
 	if (!strncmp(text, "unix:", 5))
 		text += 5;
 	size_t n = strlen(text);
-	if (n < 2 || n >= sizeof(un->sun_path) || (text[0] != '/' && text[0] != '@'))
-		return false;
-	memset(ret_address, 0, sizeof(*ret_address));
-	un->sun_family = AF_UNIX;
-	memcpy(un->sun_path, text, n);
-	if (text[0] == '@')
-		un->sun_path[0] = '\0';
-	*ret_size = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + n + (text[0] != '@'));
-	return true;
+	return n >= 2 && n < sizeof(un->sun_path) && (text[0] == '/' || text[0] == '@') && !unix_address(text, un, ret_size);
 }
 
 /* Whether somebody listens is asked only where asking is not connecting: at a path. */

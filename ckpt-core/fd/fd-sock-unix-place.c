@@ -27,22 +27,29 @@ int unix_path_alive(const char *path)
 	return errno == EPROTOTYPE || errno == EPERM ? 1 : errno == ECONNREFUSED ? 0 : -errno;
 }
 
-static int set_name(struct unix_place *place, const char *name)
+int unix_address(const char *name, struct sockaddr_un *ret_address, socklen_t *ret_size)
 {
 	size_t n = strlen(name);
 
-	if (n == 0 || n > sizeof(place->address.sun_path))
+	if (n == 0 || n > sizeof(ret_address->sun_path))
 		return -ENAMETOOLONG;
-	place->address = (struct sockaddr_un){ .sun_family = AF_UNIX };
-	memcpy(place->address.sun_path, name, n);
-	place->is_path = name[0] != '@';
-	if (!place->is_path)
-		place->address.sun_path[0] = '\0';
-	/* Linux lets a path fill sun_path and leave no room for its NUL. */
-	if (place->is_path && n < sizeof(place->address.sun_path))
+	*ret_address = (struct sockaddr_un){ .sun_family = AF_UNIX };
+	memcpy(ret_address->sun_path, name, n);
+	if (name[0] == '@')
+		ret_address->sun_path[0] = '\0';
+	else if (n < sizeof(ret_address->sun_path)) /* Linux lets a path fill sun_path and leave no room for its NUL */
 		n++;
-	place->size = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + n);
+	*ret_size = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + n);
 	return 0;
+}
+
+static int set_name(struct unix_place *place, const char *name)
+{
+	int err = unix_address(name, &place->address, &place->size);
+
+	if (!err)
+		place->is_path = name[0] != '@';
+	return err;
 }
 
 static int join(char out[PATH_MAX], const char *dir, const char *name)

@@ -38,6 +38,9 @@ void unix_place_abandon(struct fd_file *file);
  * (the file is stale or none), or a negative errno. */
 int unix_path_alive(const char *path);
 
+/* "/path" (relative ones stay so) or "@abstract" as an address. Returns 0, or -ENAMETOOLONG when it is empty or does not fit. */
+int unix_address(const char *name, struct sockaddr_un *ret_address, socklen_t *ret_size);
+
 int unix_plan(struct fd_plan *plan, struct fd_file *file, struct fd_verdict *v);
 int unix_prepare(struct fd_plan *plan, struct fd_file *file);
 int unix_install(struct fd_plan *plan, struct fd_file *file, uint32_t process);
