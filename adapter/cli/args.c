@@ -2,8 +2,10 @@
 /* Command lines. popt does the reading; what it says about faults is put into words here. */
 #include "args.h"
 
+#include <ctype.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/cleanup.h"
@@ -109,22 +111,44 @@ void args_finish(struct args *args)
 	*args = (struct args){ 0 };
 }
 
-int args_choice(const struct cli_command *cmd, const char *option, const char *text, const char *const *choices)
+int args_choice(const struct cli_command *cmd, const char *option, const char *text, const char *const *choices, int *ret)
 {
 	char list[256] = "";
 	const char *best = NULL;
 
-	for (int i = 0; choices[i]; i++) {
-		if (!strcmp(text, choices[i]))
-			return i;
+	for (int i = 0; text && choices[i]; i++) {
+		if (!strcmp(text, choices[i])) {
+			*ret = i;
+			return -1;
+		}
 		size_t at = strlen(list);
 		snprintf(list + at, sizeof(list) - at, "%s%s", i ? (choices[i + 1] ? ", " : " or ") : "", choices[i]);
 		suggest_offer(text, choices[i], &best);
 	}
+	if (!text)
+		return -1;
 	if (best)
-		args_wrong(cmd, "%s=%s: did you mean %s? (%s)", option, text, best, list);
-	else
-		args_wrong(cmd, "%s=%s: expected %s", option, text, list);
+		return args_wrong(cmd, "%s=%s: did you mean %s? (%s)", option, text, best, list);
+	return args_wrong(cmd, "%s=%s: expected %s", option, text, list);
+}
+
+int args_time(const struct cli_command *cmd, const char *option, const char *text, uint64_t min_ms, uint64_t max_ms, uint64_t *ret_ms)
+{
+	static const struct {
+		const char *name;
+		uint64_t ms;
+	} units[] = { { "", 1000 }, { "ms", 1 }, { "s", 1000 }, { "m", 60000 }, { "h", 3600000 } };
+	char *end = NULL;
+	uint64_t n = text && isdigit((unsigned char)*text) ? strtoull(text, &end, 10) : 0, unit = 0;
+
+	for (size_t i = 0; end && i < ARRAY_SIZE(units); i++)
+		if (!strcmp(end, units[i].name))
+			unit = units[i].ms;
+	if (text && (!unit || n > max_ms / unit || n * unit < min_ms))
+		return args_wrong(cmd, "%s %s: give a time such as 500ms, 30s, 5m or 2h, from %lu %s to %lu s", option, text,
+				  min_ms < 1000 ? min_ms : min_ms / 1000, min_ms < 1000 ? "ms" : "s", max_ms / 1000);
+	if (text)
+		*ret_ms = n * unit;
 	return -1;
 }
 

@@ -4,6 +4,7 @@
 #define STASIS_CLI_ARGS_H
 
 #include <popt.h>
+#include <stdint.h>
 
 #include "command.h"
 
@@ -39,8 +40,15 @@ void args_finish(struct args *args);
 /* Says on stderr what is wrong with the command line. Returns CLI_USAGE. `cmd` NULL: the program itself. */
 __attribute__((format(printf, 2, 3))) int args_wrong(const struct cli_command *cmd, const char *fmt, ...);
 
-/* The index of `text` in the NULL-terminated list, or -1 after saying what could have been meant. */
-int args_choice(const struct cli_command *cmd, const char *option, const char *text, const char *const *choices);
+/* The index of `text` in the NULL-terminated list; NULL leaves `*ret` as it is. Returns -1 to go on, or CLI_USAGE after saying
+ * what could have been meant. */
+int args_choice(const struct cli_command *cmd, const char *option, const char *text, const char *const *choices, int *ret);
+
+#define ARGS_DAY_MS (86400ull * 1000)
+
+/* "90" or "90s", "500ms", "5m", "2h": milliseconds, from `min_ms` to `max_ms`; NULL leaves `*ret_ms` as it is. Returns -1 to go
+ * on, or CLI_USAGE. */
+int args_time(const struct cli_command *cmd, const char *option, const char *text, uint64_t min_ms, uint64_t max_ms, uint64_t *ret_ms);
 
 /* Says so unless there are exactly `n` words. Returns -1 to go on, or CLI_USAGE. `what` names them: "a TARGET". */
 int args_need_words(const struct cli_command *cmd, const struct args *args, int n, const char *what);

@@ -17,8 +17,8 @@ struct checkpoint_args {
 	struct args_common common;
 	struct stasis_checkpoint_options options;
 	struct hooks hooks;
-	char *image, *compress, *disk, *snapshot, *tcp, *bwlimit, *track;
-	int stop, force, incremental, timeout_ms;
+	char *image, *compress, *disk, *snapshot, *tcp, *bwlimit, *track, *timeout;
+	int stop, force, incremental;
 };
 
 enum { OPTION_HOOK = 1 };
@@ -104,12 +104,10 @@ static int snapshot_option(const struct cli_command *cmd, struct checkpoint_args
 	static const char *const words[] = {
 		[STASIS_SNAPSHOT_AUTO] = "auto", [STASIS_SNAPSHOT_FORK] = "fork", [STASIS_SNAPSHOT_STOP] = "stop", NULL
 	};
-	int i = a->snapshot ? args_choice(cmd, "--snapshot", a->snapshot, words) : STASIS_SNAPSHOT_AUTO;
+	int i = STASIS_SNAPSHOT_AUTO, status = args_choice(cmd, "--snapshot", a->snapshot, words, &i);
 
-	if (i < 0)
-		return CLI_USAGE;
 	a->options.snapshot = (enum stasis_snapshot)i;
-	return -1;
+	return status;
 }
 
 static int track_option(const struct cli_command *cmd, struct checkpoint_args *a)
@@ -117,26 +115,25 @@ static int track_option(const struct cli_command *cmd, struct checkpoint_args *a
 	static const char *const words[] = {
 		[STASIS_TRACK_AUTO] = "auto", [STASIS_TRACK_ON] = "on", [STASIS_TRACK_OFF] = "off", NULL
 	};
-	int i = a->track ? args_choice(cmd, "--track", a->track, words) : STASIS_TRACK_AUTO;
+	int i = STASIS_TRACK_AUTO, status = args_choice(cmd, "--track", a->track, words, &i);
 
-	if (i < 0)
-		return CLI_USAGE;
 	a->options.track = (enum stasis_track)i;
-	return -1;
+	return status;
 }
 
 static int checkpoint_words(const struct cli_command *cmd, struct checkpoint_args *a, const struct args *args)
 {
 	int status = args_need_words(cmd, args, 1, "the TARGET");
+	uint64_t timeout_ms = 0;
 
 	if (status < 0 && !(a->image && *a->image))
 		status = args_wrong(cmd, "-o IMAGE is missing; usage: stasis checkpoint %s", cmd->usage);
 	if (status < 0 && !a->options.parent != !a->incremental)
 		status = args_wrong(cmd, "%s: give both --incremental and --parent IMAGE", a->incremental ? "--incremental" : "--parent");
-	if (status < 0 && a->timeout_ms < 0)
-		status = args_wrong(cmd, "--timeout %d: give a number of milliseconds, 1 or more", a->timeout_ms);
 	if (status < 0)
-		status = hooks_check_timeout(cmd, &a->hooks);
+		status = args_time(cmd, "--timeout", a->timeout, 1, ARGS_DAY_MS, &timeout_ms);
+	if (status < 0)
+		status = hooks_timeout_option(cmd, &a->hooks);
 	if (status < 0)
 		status = disk_option(cmd, a->disk, &a->options.disk);
 	if (status < 0)
@@ -152,7 +149,7 @@ static int checkpoint_words(const struct cli_command *cmd, struct checkpoint_arg
 	a->options.image = a->image;
 	a->options.stop = a->stop;
 	a->options.overwrite = a->force;
-	a->options.freeze_timeout_ms = (unsigned)a->timeout_ms;
+	a->options.freeze_timeout_ms = (unsigned)timeout_ms;
 	return status;
 }
 
@@ -186,8 +183,8 @@ static int checkpoint_main(const struct cli_command *cmd, int argc, const char *
 		{ "track", '\0', POPT_ARG_STRING, &a.track, 0,
 		  "on: note from now on what the target writes to, so that an incremental image made from this one takes less time; auto: do so "
 		  "with --incremental; off: compare", "HOW" },
-		{ "timeout", '\0', POPT_ARG_INT, &a.timeout_ms, 0,
-		  "give up when the threads do not stop within this time (default 10000)", "MS" },
+		{ "timeout", '\0', POPT_ARG_STRING, &a.timeout, 0,
+		  "give up when the threads do not stop within this time, for example 500ms (default 10s)", "TIME" },
 		HOOKS_OPTIONS(&a.hooks, OPTION_HOOK),
 		ARGS_JSON(&a.common),
 		ARGS_TALK(&a.common),

@@ -287,47 +287,46 @@ static int restart_clone_words(const struct cli_command *cmd, const struct resta
 
 static int restart_usb_wait(const struct cli_command *cmd, const char *text, struct stasis_restart_options *options)
 {
-	unsigned seconds = 0;
+	uint64_t ms = 0;
+	int status = args_time(cmd, "--usb-wait", text, 1, ARGS_DAY_MS, &ms);
 
-	if (text && (!every_parse(text, &seconds) || seconds > UINT_MAX / 1000))
-		return args_wrong(cmd, "--usb-wait %s: give a time, for example 30s, 2m or 1h", text);
-	options->wait_ms = seconds * 1000;
-	return -1;
+	options->wait_ms = (unsigned)ms;
+	return status;
 }
 
-static int restart_words(const struct cli_command *cmd, const struct restart_args *a, const struct args *args,
-			 struct stasis_restart_options *options)
+/* What is said of `options`, by words whose order is that of the enums. */
+static int restart_choices(const struct cli_command *cmd, const struct restart_args *a, struct stasis_restart_options *options)
 {
 	static const char *const disks[] = { [STASIS_DISK_REVERT_AUTO] = "auto", [STASIS_DISK_REVERT_ALWAYS] = "revert",
 					     [STASIS_DISK_REVERT_KEEP] = "keep", NULL };
+	static const char *const clocks[] = { [STASIS_CLOCK_CONTINUE] = "continue", [STASIS_CLOCK_REALTIME] = "realtime", NULL };
+	static const char *const ways[] = { [STASIS_LAZY_AUTO] = "auto", [STASIS_LAZY_ON] = "on", [STASIS_LAZY_OFF] = "off", NULL };
+	int disk = (int)options->disk, clock = (int)options->clock, lazy = (int)options->lazy;
+	int status = args_choice(cmd, "--disk", a->disk, disks, &disk);
+
+	if (status < 0)
+		status = args_choice(cmd, "--clock", a->clock, clocks, &clock);
+	if (status < 0)
+		status = args_choice(cmd, "--lazy", a->lazy, ways, &lazy);
+	options->disk = disk;
+	options->clock = clock;
+	options->lazy = lazy;
+	return status;
+}
+
+static int restart_words(const struct cli_command *cmd, struct restart_args *a, const struct args *args,
+			 struct stasis_restart_options *options)
+{
 	int status = args_need_words(cmd, args, 1, "the IMAGE");
 
-	if (status < 0 && a->disk) {
-		int disk = args_choice(cmd, "--disk", a->disk, disks);
-		if (disk < 0)
-			return CLI_USAGE;
-		options->disk = disk;
-	}
-	if (status < 0 && a->clock) {
-		static const char *const clocks[] = { [STASIS_CLOCK_CONTINUE] = "continue", [STASIS_CLOCK_REALTIME] = "realtime", NULL };
-		int clock = args_choice(cmd, "--clock", a->clock, clocks);
-		if (clock < 0)
-			return CLI_USAGE;
-		options->clock = clock;
-	}
-	if (status < 0 && a->lazy) {
-		static const char *const ways[] = { [STASIS_LAZY_AUTO] = "auto", [STASIS_LAZY_ON] = "on", [STASIS_LAZY_OFF] = "off", NULL };
-		int lazy = args_choice(cmd, "--lazy", a->lazy, ways);
-		if (lazy < 0)
-			return CLI_USAGE;
-		options->lazy = lazy;
-	}
+	if (status < 0)
+		status = restart_choices(cmd, a, options);
 	if (status < 0)
 		status = restart_usb_wait(cmd, a->usb_wait, options);
 	if (status < 0)
 		status = tcp_option(cmd, a->tcp, &options->tcp);
 	if (status < 0)
-		status = hooks_check_timeout(cmd, &a->hooks);
+		status = hooks_timeout_option(cmd, &a->hooks);
 	if (status < 0 && a->common.json && !a->plan)
 		status = args_wrong(cmd, "--json goes with --plan: a restarted target has the standard output for itself");
 	if (status < 0 && a->plan && (a->detach || a->pidfile))

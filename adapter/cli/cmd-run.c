@@ -108,8 +108,8 @@ static int run_main(const struct cli_command *cmd, int argc, const char **argv)
 		status = args_wrong(cmd, "the program to run is missing; usage: stasis run %s", cmd->usage);
 	if (status < 0 && name && !registry_name_valid(name))
 		status = args_wrong(cmd, "--name %s: " REGISTRY_NAME_RULE, name, REGISTRY_NAME_MAX);
-	if (status < 0 && period && !every_parse(period, &every.seconds))
-		status = args_wrong(cmd, "--every %s: give a number of seconds, or one with s, m or h: 90s", period);
+	if (status < 0)
+		status = args_time(cmd, "--every", period, 1000, EVERY_MAX_MS, &every.period_ms);
 	if (status < 0 && keep < 1)
 		status = args_wrong(cmd, "--keep %d: at least one image must be kept", keep);
 	if (status < 0 && (prefix || bwlimit) && !period)
@@ -131,7 +131,7 @@ static int run_main(const struct cli_command *cmd, int argc, const char **argv)
 	every.keep = (unsigned)keep;
 	every.prefix = prefix;
 	every.name = registered ? registered : slash ? slash + 1 : args.words[0];
-	if (!(err && name) && every.seconds && (every_err = every_begin(cmd, s.rep, &every)) && registered)
+	if (!(err && name) && every.period_ms && (every_err = every_begin(cmd, s.rep, &every)) && registered)
 		registry_remove(&reg, registered, getpid());
 	if ((err && name) || every_err) {
 		status = CLI_NOT_STARTED;

@@ -12,12 +12,10 @@ static inline int disk_option(const struct cli_command *cmd, const char *text, e
 	static const char *const words[] = {
 		[STASIS_DISK_AUTO] = "auto", [STASIS_DISK_COPY] = "copy", [STASIS_DISK_NONE] = "none", NULL
 	};
-	int i = text ? args_choice(cmd, "--disk", text, words) : STASIS_DISK_AUTO;
+	int i = STASIS_DISK_AUTO, status = args_choice(cmd, "--disk", text, words, &i);
 
-	if (i < 0)
-		return CLI_USAGE;
 	*ret = (enum stasis_disk)i;
-	return -1;
+	return status;
 }
 
 #endif

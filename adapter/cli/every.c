@@ -27,25 +27,6 @@
 
 #define EVERY_CHAIN_MAX 50 /* images; a restart opens them all */
 
-bool every_parse(const char *text, unsigned *ret_seconds)
-{
-	char *end;
-	unsigned long n = strtoul(text, &end, 10), unit = 1;
-
-	if (*text < '0' || *text > '9')
-		return false;
-	if (*end == 'm')
-		unit = 60;
-	else if (*end == 'h')
-		unit = 3600;
-	if (*end && (!strchr("smh", *end) || end[1]))
-		return false;
-	if (!n || n > 365ul * 86400 / unit)
-		return false;
-	*ret_seconds = (unsigned)(n * unit);
-	return true;
-}
-
 unsigned every_expired(const unsigned *chain, unsigned n, unsigned keep)
 {
 	return n > keep ? chain[n - keep] : 0;
@@ -137,15 +118,15 @@ static void keeper_round(struct keeper *k)
 	k->broken = err;
 	if (err && !cancel_signal() && !kill(k->pid, 0)) {
 		session_explain(&s, err, "cancelled");
-		report_warn(s.rep, "the periodic checkpoint of pid %d failed; the next one is tried in %u s", k->pid,
-		            k->every->seconds);
+		report_warn(s.rep, "the periodic checkpoint of pid %d failed; the next one is tried in %g s", k->pid,
+		            (double)k->every->period_ms / 1000);
 	}
 	session_finish(&s);
 }
 
 static int keeper_main(struct keeper *k, int pidfd)
 {
-	uint64_t due = timens_stopwatch_us() + k->every->seconds * 1000000ull;
+	uint64_t due = timens_stopwatch_us() + k->every->period_ms * 1000;
 	struct pollfd pfd = { .fd = pidfd, .events = POLLIN };
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 
@@ -165,7 +146,7 @@ static int keeper_main(struct keeper *k, int pidfd)
 		/* What took longer than the time between two is not made up for. */
 		now = timens_stopwatch_us();
 		while (due <= now)
-			due += k->every->seconds * 1000000ull;
+			due += k->every->period_ms * 1000;
 	}
 	return 0;
 }

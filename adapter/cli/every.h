@@ -7,19 +7,19 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "args.h"
 #include "command.h"
 #include "session.h"
 
+#define EVERY_MAX_MS (365 * ARGS_DAY_MS)
+
 struct every {
-	unsigned seconds;   /* between two checkpoints; 0 = none are made */
+	uint64_t period_ms; /* between two checkpoints, at most EVERY_MAX_MS; 0 = none are made */
 	unsigned keep;      /* how many, at least, are left */
 	uint64_t bwlimit;   /* bytes per second; 0 = any */
 	const char *prefix; /* of their names, PREFIX.NNNNNN.stasis; a directory: NAME in it; NULL: NAME here. Borrowed */
 	const char *name;   /* of the target; borrowed */
 };
-
-/* "90", "90s", "5m", "2h": seconds. Returns false when it is none of these, or 0. */
-bool every_parse(const char *text, unsigned *ret_seconds);
 
 /* Starts the process that checkpoints the caller, whatever program that becomes, until it ends. It is no child of the caller.
  * Returns 0 or a negative errno, worded. */

@@ -10,7 +10,6 @@
 #include "plan-view.h"
 #include "words.h"
 
-#define TIMEOUT_MAX_S 86400
 
 static const struct {
 	const char *name;
@@ -40,11 +39,9 @@ int hooks_add(const struct cli_command *cmd, struct hooks *h, const char *progra
 	return -1;
 }
 
-int hooks_check_timeout(const struct cli_command *cmd, const struct hooks *h)
+int hooks_timeout_option(const struct cli_command *cmd, struct hooks *h)
 {
-	if (h->timeout_s >= 1 && h->timeout_s <= TIMEOUT_MAX_S)
-		return -1;
-	return args_wrong(cmd, "--hook-timeout %d: give a number of seconds from 1 to %d", h->timeout_s, TIMEOUT_MAX_S);
+	return args_time(cmd, "--hook-timeout", h->timeout, 1000, ARGS_DAY_MS, &h->timeout_ms);
 }
 
 void hooks_finish(struct hooks *h)
@@ -159,7 +156,7 @@ static int run_one(struct session *s, const struct hooks *h, const char *program
                    const struct hooks_about *about)
 {
 	struct hook_call call = { .program = program, .event = events[event].name, .image = about->image,
-				  .timeout_ms = (unsigned)h->timeout_s * 1000, .optional = events[event].optional,
+				  .timeout_ms = (unsigned)h->timeout_ms, .optional = events[event].optional,
 				  .outcome = events[event].outcome };
 	AUTO_FREE char *answer = NULL;
 	json_t *message = hooks_message(s, h, event, about); /* each sees the mappings of those before */

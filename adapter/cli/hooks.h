@@ -13,21 +13,22 @@
 
 struct hooks {
 	VEC(char *) programs;
-	int timeout_s;
+	const char *timeout; /* what is said; NULL: nothing */
+	uint64_t timeout_ms;
 	unsigned clone; /* the number of the clone that is restarted; 0: none */
 };
-#define HOOKS_INIT { .timeout_s = 10 }
+#define HOOKS_INIT { .timeout_ms = 10000 }
 
-/* --hook is a row of the table with a val, which goes to hooks_add; --hook-timeout must be looked at by hooks_check_timeout. */
+/* --hook is a row of the table with a val, which goes to hooks_add; --hook-timeout must be looked at by hooks_timeout_option. */
 #define HOOKS_OPTIONS(h, val)                                                                              \
 	{ "hook", '\0', POPT_ARG_STRING, NULL, val,                                                        \
 	  "call this program at every event, see man 5 stasis-hook; can be repeated", "PROGRAM" },         \
-	{ "hook-timeout", '\0', POPT_ARG_INT, &(h)->timeout_s, 0,                                          \
-	  "kill a hook that runs for longer (default 10)", "SECONDS" }
+	{ "hook-timeout", '\0', POPT_ARG_STRING, &(h)->timeout, 0,                                         \
+	  "kill a hook that runs for longer (default 10s)", "TIME" }
 
 /* Both return -1 to go on, or CLI_USAGE. */
 int hooks_add(const struct cli_command *cmd, struct hooks *h, const char *program);
-int hooks_check_timeout(const struct cli_command *cmd, const struct hooks *h);
+int hooks_timeout_option(const struct cli_command *cmd, struct hooks *h);
 
 void hooks_finish(struct hooks *h);
 

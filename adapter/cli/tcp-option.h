@@ -10,13 +10,11 @@
 static inline int tcp_option(const struct cli_command *cmd, const char *text, enum stasis_tcp *ret)
 {
 	static const char *const words[] = { "reset", "repair", NULL };
-	static const enum stasis_tcp values[] = { STASIS_TCP_RESET, STASIS_TCP_REPAIR };
-	int i = text ? args_choice(cmd, "--tcp", text, words) : 0;
+	static const enum stasis_tcp values[] = { STASIS_TCP_RESET, STASIS_TCP_REPAIR, STASIS_TCP_AUTO };
+	int i = 2, status = args_choice(cmd, "--tcp", text, words, &i);
 
-	if (i < 0)
-		return CLI_USAGE;
-	*ret = text ? values[i] : STASIS_TCP_AUTO;
-	return -1;
+	*ret = values[i];
+	return status;
 }
 
 #endif

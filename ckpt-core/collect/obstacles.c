@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /* What of a process as a whole stands in the way of a checkpoint. Only looks; the process runs on. */
 #include <dirent.h>
+#include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -83,6 +84,21 @@ static int obstacles_of_status(struct reporter *rep, pid_t pid, struct findings 
 	return err;
 }
 
+/* A program may change into 32-bit code later on as well: see freeze.c. */
+static int obstacles_of_program(pid_t pid, struct findings *findings)
+{
+	unsigned char ident[EI_CLASS + 1] = { 0 };
+	char path[32], object[32];
+
+	snprintf(path, sizeof(path), "/proc/%d/exe", pid);
+	snprintf(object, sizeof(object), "process %d", pid);
+	AUTO_CLOSE int exe = open(path, O_RDONLY | O_CLOEXEC);
+	if (exe < 0 || io_pread_all(exe, ident, sizeof(ident), 0) || memcmp(ident, ELFMAG, SELFMAG) || ident[EI_CLASS] != ELFCLASS32)
+		return 0;
+	return findings_obstacle(findings, object, "32-bit program", "use the program's 64-bit build",
+				 "it runs 32-bit code, which is not supported");
+}
+
 int collect_obstacles(struct reporter *rep, pid_t pid, struct findings *findings)
 {
 	char path[32];
@@ -90,7 +106,7 @@ int collect_obstacles(struct reporter *rep, pid_t pid, struct findings *findings
 
 	if (pid == getpid() || pid == getppid())
 		return report_fail(rep, -EINVAL, "process %d: this is stasis itself or its caller, which cannot be checkpointed", pid);
-	if ((err = obstacles_of_status(rep, pid, findings)))
+	if ((err = obstacles_of_status(rep, pid, findings)) || (err = obstacles_of_program(pid, findings)))
 		return err;
 	snprintf(path, sizeof(path), "/proc/%d/mem", pid);
 	AUTO_CLOSE int mem = open(path, O_RDONLY | O_CLOEXEC);

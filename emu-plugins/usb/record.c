@@ -157,7 +157,7 @@ static void note(struct usb_handle *h, uint32_t request, void *arg)
 		h->privileges = *(const uint32_t *)arg;
 	} else if (request == (uint32_t)USBDEVFS_ALLOW_SUSPEND) {
 		h->set |= USB_SET_SUSPEND;
-	} else if (request == (uint32_t)USBDEVFS_FORBID_SUSPEND) {
+	} else if (request == (uint32_t)USBDEVFS_FORBID_SUSPEND || request == (uint32_t)USBDEVFS_WAIT_FOR_RESUME) {
 		h->set &= ~(uint32_t)USB_SET_SUSPEND;
 	} else if (request == (uint32_t)USBDEVFS_GET_CAPABILITIES) {
 		*(uint32_t *)arg &= ~(uint32_t)USBDEVFS_CAP_MMAP;
@@ -269,8 +269,11 @@ static long usb_call(int fd, unsigned long request, void *arg)
 		return talk(h, request, arg);
 	if (class == USB_REQUEST_PLAIN)
 		return recorder_next_ioctl(fd, request, arg);
+	bool waits = class == USB_REQUEST_WAIT; /* without a turn */
+	long result = waits ? recorder_next_ioctl(fd, request, arg) : 0;
 	recorder_begin(&turn);
-	long result = recorder_next_ioctl(fd, request, arg);
+	if (!waits)
+		result = recorder_next_ioctl(fd, request, arg);
 	if (result >= 0 && class == USB_REQUEST_REFUSE)
 		h->refused = (uint32_t)request;
 	else if (result >= 0)

@@ -21,6 +21,10 @@
 	{                                             \
 		(uint32_t) r, USB_REQUEST_KEPT, #r, 0 \
 	}
+#define WAIT(r)                                       \
+	{                                             \
+		(uint32_t) r, USB_REQUEST_WAIT, #r, 0 \
+	}
 #define REFUSE(r, why)                                    \
 	{                                                 \
 		(uint32_t) r, USB_REQUEST_REFUSE, #r, why \
@@ -55,7 +59,7 @@ static const struct usb_request requests[] = {
 	PLAIN(USBDEVFS_GET_SPEED),
 	KEPT(USBDEVFS_FORBID_SUSPEND),
 	KEPT(USBDEVFS_ALLOW_SUSPEND),
-	PLAIN(USBDEVFS_WAIT_FOR_RESUME),
+	WAIT(USBDEVFS_WAIT_FOR_RESUME),
 };
 
 /* The size of what is asked for is part of the request. */

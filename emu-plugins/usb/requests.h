@@ -12,6 +12,7 @@ enum usb_request_class {
 	USB_REQUEST_TALK,   /* a whole transfer, over when it returns */
 	USB_REQUEST_URB,    /* of URBs */
 	USB_REQUEST_KEPT,   /* noted */
+	USB_REQUEST_WAIT,   /* waits, and is noted after it */
 	USB_REQUEST_REFUSE, /* its effect cannot be restored */
 };
 

@@ -186,10 +186,36 @@ static void choices_are_found_by_index(void **state)
 	static const char *const choices[] = { "auto", "copy", "none", NULL };
 
 	(void)state;
-	assert_int_equal(args_choice(&command, "--disk", "auto", choices), 0);
-	assert_int_equal(args_choice(&command, "--disk", "none", choices), 2);
-	assert_int_equal(args_choice(&command, "--disk", "non", choices), -1);
-	assert_int_equal(args_choice(&command, "--disk", "", choices), -1);
+	int i = 7;
+	assert_int_equal(args_choice(&command, "--disk", NULL, choices, &i), -1);
+	assert_int_equal(i, 7);
+	assert_int_equal(args_choice(&command, "--disk", "auto", choices, &i), -1);
+	assert_int_equal(i, 0);
+	assert_int_equal(args_choice(&command, "--disk", "none", choices, &i), -1);
+	assert_int_equal(i, 2);
+	assert_int_equal(args_choice(&command, "--disk", "non", choices, &i), CLI_USAGE);
+	assert_int_equal(args_choice(&command, "--disk", "", choices, &i), CLI_USAGE);
+	assert_int_equal(i, 2);
+}
+
+static void times_are_understood(void **state)
+{
+	static const struct {
+		const char *text;
+		uint64_t ms;
+	} good[] = { { "1", 1000 }, { "500ms", 500 }, { "90s", 90000 }, { "5m", 300000 }, { "2h", 7200000 } };
+	static const char *const bad[] = { "", "s", "0", "-5", "5x", "5mm", "1d", " 5", "1.5", "499ms", "3h", "99999999999999999999h" };
+	uint64_t ms = 7;
+
+	(void)state;
+	assert_int_equal(args_time(&command, "--every", NULL, 500, 7200000, &ms), -1);
+	assert_int_equal(ms, 7);
+	for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
+		assert_int_equal(args_time(&command, "--every", good[i].text, 500, 7200000, &ms), -1);
+		assert_int_equal(ms, good[i].ms);
+	}
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		assert_int_equal(args_time(&command, "--every", bad[i], 500, 7200000, &ms), CLI_USAGE);
 }
 
 int main(void)
@@ -202,6 +228,7 @@ int main(void)
 		cmocka_unit_test(help_names_command_and_options),
 		cmocka_unit_test(words_are_counted),
 		cmocka_unit_test(choices_are_found_by_index),
+		cmocka_unit_test(times_are_understood),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* Periodic checkpoints: how times are written, and that no image goes that a kept one needs. */
+/* Periodic checkpoints: no image goes that a kept one needs. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -8,24 +8,6 @@
 
 #include "base/cleanup.h"
 #include "every.h"
-
-static void times_are_understood(void **state)
-{
-	static const struct {
-		const char *text;
-		unsigned seconds;
-	} good[] = { { "1", 1 }, { "90s", 90 }, { "5m", 300 }, { "2h", 7200 } };
-	static const char *const bad[] = { "", "s", "0", "-5", "5x", "5mm", "1d", " 5", "99999999999h" };
-	unsigned seconds;
-
-	(void)state;
-	for (size_t i = 0; i < ARRAY_SIZE(good); i++) {
-		assert_true(every_parse(good[i].text, &seconds));
-		assert_int_equal(seconds, good[i].seconds);
-	}
-	for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
-		assert_false(every_parse(bad[i], &seconds));
-}
 
 /* Chains of any length: the last `keep` and all that they go back to stay, and never more than one chain too many. */
 static void what_is_needed_stays(void **state)
@@ -46,7 +28,7 @@ static void what_is_needed_stays(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(times_are_understood), cmocka_unit_test(what_is_needed_stays) };
+	const struct CMUnitTest tests[] = { cmocka_unit_test(what_is_needed_stays) };
 
 	return cmocka_run_group_tests_name("cli-every", tests, NULL, NULL);
 }

@@ -34,6 +34,9 @@ static int status_of[PENDING_MAX], length_of[PENDING_MAX];
 static unsigned n_pending, n_gate;
 static uint64_t device_now;
 static long next_result;
+static unsigned long asked; /* the last request, and what for */
+static void *asked_arg;
+static int busy_at_call; /* within a turn */
 static struct usb_handle *gone_at_gate; /* whose device a restart takes away while the program waits */
 
 static void take_out(unsigned i)
@@ -81,6 +84,9 @@ static long kernel_reap(struct usbdevfs_urb **ret)
 long recorder_next_ioctl(int fd, unsigned long request, void *arg)
 {
 	(void)fd;
+	asked = request;
+	asked_arg = arg;
+	busy_at_call = (int)recorder_root.busy;
 	if ((uint32_t)request == (uint32_t)USBDEVFS_SUBMITURB && !next_result) {
 		pending[n_pending] = arg;
 		over[n_pending++] = false;
@@ -444,6 +450,41 @@ static void claims_and_settings_are_kept(void **state)
 	assert_int_equal(usb_recorder_kind.mapping(FD), -ENOMEM);
 }
 
+static void what_shows_in_the_device_or_nowhere_is_passed_on(void **state)
+{
+	static const unsigned long requests[] = {
+		USBDEVFS_RESETEP,      USBDEVFS_CLEAR_HALT,   USBDEVFS_SETINTERFACE, USBDEVFS_GETDRIVER, USBDEVFS_CONNECTINFO,
+		USBDEVFS_HUB_PORTINFO, USBDEVFS_RELEASE_PORT, USBDEVFS_FREE_STREAMS, USBDEVFS_GET_SPEED, USBDEVFS_CONNINFO_EX(24),
+	};
+	struct usb_handle before = *handle(FD);
+	char arg[256];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(requests) / sizeof(requests[0]); i++) {
+		next_result = 3 + (long)i;
+		assert_int_equal(call(FD, requests[i], arg), next_result);
+		next_result = -ENODEV;
+		assert_int_equal(call(FD, requests[i], arg), -ENODEV);
+		assert_int_equal(asked, requests[i]);
+		assert_ptr_equal(asked_arg, arg);
+		assert_memory_equal(handle(FD), &before, sizeof(before));
+	}
+}
+
+static void who_has_waited_for_the_resume_keeps_the_device_awake(void **state)
+{
+	(void)state;
+	call(FD, USBDEVFS_ALLOW_SUSPEND, NULL);
+	next_result = -EINTR;
+	assert_int_equal(call(FD, USBDEVFS_WAIT_FOR_RESUME, NULL), -EINTR);
+	assert_int_equal(handle(FD)->set, USB_SET_SUSPEND);
+	next_result = 0;
+	busy_at_call = -1;
+	assert_int_equal(call(FD, USBDEVFS_WAIT_FOR_RESUME, NULL), 0);
+	assert_int_equal(busy_at_call, 0);
+	assert_int_equal(handle(FD)->set, 0);
+}
+
 static void a_number_may_go_to_another_device(void **state)
 {
 	(void)state;
@@ -464,6 +505,8 @@ static void what_cannot_be_restored_is_kept_to_be_refused(void **state)
 	(void)state;
 	call(FD, USBDEVFS_ALLOC_STREAMS, NULL);
 	assert_int_equal(handle(FD)->refused, (uint32_t)USBDEVFS_ALLOC_STREAMS);
+	call(FD, USBDEVFS_CLAIM_PORT, &(unsigned){ 1 });
+	assert_int_equal(handle(FD)->refused, (uint32_t)USBDEVFS_CLAIM_PORT);
 	call(FD, _IO('U', 99), NULL);
 	assert_int_equal(handle(FD)->refused, (uint32_t)_IO('U', 99));
 	assert_non_null(usb_request_find(USBDEVFS_CONNINFO_EX(24)));
@@ -595,6 +638,8 @@ int main(void)
 		cmocka_unit_test_setup(what_the_program_discards_stays_so, setup),
 		cmocka_unit_test_setup(without_a_device_all_comes_back_and_nothing_goes_out, setup),
 		cmocka_unit_test_setup(claims_and_settings_are_kept, setup),
+		cmocka_unit_test_setup(what_shows_in_the_device_or_nowhere_is_passed_on, setup),
+		cmocka_unit_test_setup(who_has_waited_for_the_resume_keeps_the_device_awake, setup),
 		cmocka_unit_test_setup(a_number_may_go_to_another_device, setup),
 		cmocka_unit_test_setup(what_cannot_be_restored_is_kept_to_be_refused, setup),
 		cmocka_unit_test_setup(other_drivers_requests_are_left_alone, setup),

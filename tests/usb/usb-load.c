@@ -9,15 +9,23 @@
  *	usb-load fill FILE					a disk's contents
  *	usb-load sound VENDOR:PRODUCT				isochronous requests; see sound.c
  *	usb-load settings VENDOR:PRODUCT			see settings.c
- *	usb-load hold VENDOR:PRODUCT				claims it and does nothing */
+ *	usb-load serial VENDOR:PRODUCT MS			a serial line, see serial.c
+ *	usb-load hub PORT					claims a port of a hub and does nothing
+ *	usb-load rob PORT [FILE]				waits until somebody opens the device, and claims it or, with
+ *								FILE (which unplugs it), writes an empty line there; then ends
+ *	usb-load hold VENDOR:PRODUCT [VENDOR:PRODUCT]		claims them and says "THERE n" or "AWAY n"
+ *
+ * The port of a device may stand for VENDOR:PRODUCT. */
 #include <dirent.h>
 #include <endian.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/inotify.h>
 #include <sys/ioctl.h>
 #include <time.h>
 #include <unistd.h>
@@ -81,26 +89,34 @@ static int read_hex(const char *dir, const char *name, unsigned *ret)
 	return n == 1 ? 0 : -1;
 }
 
+static void read_node(const char *port, char *ret, size_t size)
+{
+	unsigned bus, address;
+	char path[512];
+
+	snprintf(path, sizeof(path), "/sys/bus/usb/devices/%s/uevent", port);
+	FILE *f = fopen(path, "r");
+	for (char line[256]; f && fgets(line, sizeof(line), f);)
+		if (sscanf(line, "DEVNAME=bus/usb/%u/%u", &bus, &address) == 2)
+			snprintf(ret, size, "/dev/bus/usb/%03u/%03u", bus, address);
+	if (f)
+		fclose(f);
+}
+
+/* `id`: VENDOR:PRODUCT, or a port. */
 static void find_node(const char *id, char *ret, size_t size)
 {
 	DIR *dir = opendir("/sys/bus/usb/devices");
-	unsigned vendor, product, v, p, bus, address;
+	unsigned vendor, product, v, p;
+	bool port = sscanf(id, "%x:%x", &vendor, &product) != 2;
 
-	if (!dir || sscanf(id, "%x:%x", &vendor, &product) != 2)
+	if (!dir)
 		die("devices");
 	*ret = '\0';
-	for (struct dirent *e; (e = readdir(dir));) {
-		char path[512];
-		if (read_hex(e->d_name, "idVendor", &v) || read_hex(e->d_name, "idProduct", &p) || v != vendor || p != product)
-			continue;
-		snprintf(path, sizeof(path), "/sys/bus/usb/devices/%s/uevent", e->d_name);
-		FILE *f = fopen(path, "r");
-		for (char line[256]; f && fgets(line, sizeof(line), f);)
-			if (sscanf(line, "DEVNAME=bus/usb/%u/%u", &bus, &address) == 2)
-				snprintf(ret, size, "/dev/bus/usb/%03u/%03u", bus, address);
-		if (f)
-			fclose(f);
-	}
+	for (struct dirent *e; (e = readdir(dir));)
+		if (port ? !strcmp(e->d_name, id)
+		         : !read_hex(e->d_name, "idVendor", &v) && !read_hex(e->d_name, "idProduct", &p) && v == vendor && p == product)
+			read_node(e->d_name, ret, size);
 	closedir(dir);
 	errno = ENODEV;
 	if (!*ret)
@@ -117,6 +133,8 @@ static void find_endpoints(struct device *d)
 		if (data[i + 1] != 5)
 			continue;
 		unsigned endpoint = data[i + 2], type = data[i + 3] & 3;
+		if (endpoint & 0x80 && type == 2 && !d->bulk_in)
+			d->bulk_in = endpoint;
 		if (endpoint & 0x80 && !d->in) {
 			d->in = endpoint;
 			d->interrupt = type == 3;
@@ -143,6 +161,42 @@ static struct device open_device(const char *id)
 		die("claim");
 	printf("OPEN %s\n", node);
 	return d;
+}
+
+/* ---- doing nothing with a device ---- */
+
+/* All but a few of usbfs's calls are refused once a device is unplugged (drivers/usb/core/devio.c, usbdev_do_ioctl). */
+static void hold_run(const struct device *devices, unsigned n_devices)
+{
+	struct timespec nap = { .tv_nsec = 100000000 };
+
+	for (unsigned n = 1;; n++) {
+		unsigned there = 0;
+		for (unsigned i = 0; i < n_devices; i++) {
+			struct usbdevfs_getdriver driver = { .interface = 0 };
+			int result = ioctl(devices[i].fd, USBDEVFS_GETDRIVER, &driver);
+			if (result < 0 && errno != ENODEV)
+				die("hold");
+			if (result >= 0 && strcmp(driver.driver, "usbfs"))
+				die(driver.driver);
+			there += result >= 0;
+		}
+		printf("%s %u\n", there == n_devices ? "THERE" : "AWAY", n);
+		nanosleep(&nap, NULL);
+	}
+}
+
+static void hub_run(const char *port)
+{
+	char node[64];
+
+	find_node(port, node, sizeof(node));
+	int fd = open(node, O_RDWR | O_CLOEXEC);
+	if (fd < 0 || ioctl(fd, USBDEVFS_CLAIM_PORT, &(unsigned){ 1 }) < 0)
+		die(node);
+	printf("OPEN %s\n", node);
+	for (;;)
+		pause();
 }
 
 /* ---- reports ---- */
@@ -200,6 +254,28 @@ static void feed(const char *path, uint64_t from, uint64_t to, unsigned ms)
 	printf("FED up to %lu\n", to);
 }
 
+/* Ahead of whoever has opened it, as that one's processor is taken away from it (a host with one processor, that is). */
+static void rob(const char *port, const char *file)
+{
+	struct sched_param first = { .sched_priority = 50 };
+	char node[64], event[4096];
+
+	find_node(port, node, sizeof(node));
+	int fd = open(node, O_RDWR | O_CLOEXEC), watch = inotify_init1(IN_CLOEXEC), out = file ? open(file, O_WRONLY | O_CLOEXEC) : -1;
+	if (fd < 0 || watch < 0 || (file && out < 0) || inotify_add_watch(watch, node, IN_OPEN) < 0 ||
+	    sched_setscheduler(0, SCHED_FIFO, &first))
+		die(node);
+	printf("OPEN %s\n", node);
+	if (read(watch, event, sizeof(event)) <= 0)
+		die("watch");
+	int result = file ? (int)write(out, "\n", 1) : ioctl(fd, USBDEVFS_CLAIMINTERFACE, &(unsigned){ 0 });
+	sched_setscheduler(0, SCHED_OTHER, &(struct sched_param){ 0 });
+	if (result < 0)
+		die("rob");
+	printf("ROBBED\n");
+	sleep(file ? 0 : 10);
+}
+
 int main(int argc, char **argv)
 {
 	const char *mode = argc > 2 ? argv[1] : "";
@@ -221,6 +297,12 @@ int main(int argc, char **argv)
 		find_node(argv[2], node, sizeof(node));
 		settings_run(node);
 	}
+	if (!strcmp(mode, "hub"))
+		hub_run(argv[2]);
+	if (!strcmp(mode, "rob")) {
+		rob(argv[2], argc > 3 ? argv[3] : NULL);
+		return 0;
+	}
 	struct device d = open_device(argc > 2 ? argv[2] : "");
 	d.blocking = !strcmp(mode, "wait");
 	d.read_only = !strcmp(mode, "read");
@@ -230,6 +312,10 @@ int main(int argc, char **argv)
 		reports_run(&d);
 	else if (!strcmp(mode, "sound"))
 		sound_run(&d);
-	for (;;)
-		pause();
+	else if (!strcmp(mode, "serial"))
+		serial_run(&d, numbers[0]);
+	struct device both[2] = { d };
+	if (argc > 3)
+		both[1] = open_device(argv[3]);
+	hold_run(both, argc > 3 ? 2 : 1);
 }

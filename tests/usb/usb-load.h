@@ -11,6 +11,7 @@ struct device {
 	int fd;
 	unsigned interface;
 	unsigned in, out; /* endpoints; 0: none */
+	unsigned bulk_in; /* that of a serial line, whose first one is for interrupts */
 	bool interrupt;   /* `in` is one */
 	bool read_only; /* disk.c: writes nothing */
 	bool blocking;    /* waits in USBDEVFS_REAPURB, not in poll */
@@ -32,6 +33,8 @@ void disk_fill(const char *path);
 
 /* sound.c: plays to a sound card for ever. */
 void sound_run(struct device *d);
+/* serial.c: reads from a serial line to which nothing comes, for `ms` a time. */
+void serial_run(struct device *d, unsigned ms);
 /* settings.c: puts a device into a state of many settings and looks at it for ever. */
 void settings_run(const char *node);
 
