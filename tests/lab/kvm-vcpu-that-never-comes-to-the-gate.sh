@@ -12,7 +12,7 @@ wait_for 60 "the first ticks" grep -q TICK "$log"
 
 refused=
 for ((i = 0; i < 20 && !refused; i++)); do # it is in the device nearly all the time
-	if ! "$STASIS" checkpoint "$pid" -o "$scratch/image" --force --timeout 200 >"$scratch/stasis.out" 2>&1 </dev/null; then
+	if ! "$STASIS" checkpoint "$pid" -o "$scratch/image" --force --timeout 200ms >"$scratch/stasis.out" 2>&1 </dev/null; then
 		grep -q "virtual CPU [01] .*did not come to rest.*--timeout" "$scratch/stasis.out" || fail "another message"
 		refused=1
 	fi
@@ -23,7 +23,7 @@ step "$(tail -n 1 "$scratch/stasis.out")"
 before=$(grep -c TICK "$log")
 more() { [ "$(grep -c TICK "$log")" -gt $((before + 2)) ]; }
 wait_for 60 "ticks after the refusal" more
-run_stasis checkpoint "$pid" -o "$scratch/image" --force --timeout 60000
+run_stasis checkpoint "$pid" -o "$scratch/image" --force --timeout 60s
 end_process "$pid"
 restart_image "$scratch/image"
 before=$(grep -c TICK "$log")
