@@ -10,7 +10,7 @@
 #include "target.h"
 
 #define LIMIT_MS 700
-#define SLACK_MS 1500
+#define SLACK_MS 5000
 
 static uint32_t word;
 static volatile bool stop;

@@ -7,7 +7,7 @@
 #include "target.h"
 
 #define SLEEP_MS 2500
-#define SLACK_MS 1500
+#define SLACK_MS 5000
 
 static volatile bool stop;
 static volatile int sleeps[4];

@@ -9,7 +9,7 @@
 #include "target.h"
 
 #define LIMIT_MS 600
-#define SLACK_MS 1500
+#define SLACK_MS 5000
 
 static int fds[2];
 static volatile int begun;

@@ -8,7 +8,7 @@
 #include "target.h"
 
 #define LIMIT_MS 500
-#define SLACK_MS 1500
+#define SLACK_MS 5000
 
 static volatile pid_t tids[2];
 static volatile bool released;

@@ -6,7 +6,7 @@
 #include "target.h"
 
 #define SLEEP_MS 900
-#define SLACK_MS 1800
+#define SLACK_MS 2200
 
 static const clockid_t clocks[] = { CLOCK_MONOTONIC, CLOCK_BOOTTIME, CLOCK_REALTIME, CLOCK_TAI };
 static volatile bool stop;
