@@ -5,11 +5,10 @@
 
 #include <errno.h>
 #include <pthread.h>
-#include <sched.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <xxhash.h>
 
+#include "base/cpus.h"
 #include "codec.h"
 #include "format.h"
 
@@ -68,32 +67,10 @@ static void *pool_thread(void *arg)
 	return NULL;
 }
 
-static size_t pool_cpus(void)
-{
-	cpu_set_t set;
-
-	if (sched_getaffinity(0, sizeof(set), &set))
-		return 1;
-	size_t n = (size_t)CPU_COUNT(&set);
-	return n < 1 ? 1 : n > POOL_MAX_THREADS ? POOL_MAX_THREADS : n;
-}
-
-/* As many threads as the system gives; none is not an error. */
-static void pool_start(struct pool *pool, size_t n)
-{
-	sigset_t all, old;
-
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
-	while (pool->n_threads < n && !pthread_create(&pool->threads[pool->n_threads], NULL, pool_thread, pool))
-		pool->n_threads++;
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
-}
-
 int pool_create(enum img_codec codec, int level, struct pool **ret)
 {
 	struct pool *pool = calloc(1, sizeof(*pool));
-	size_t n_threads = codec == IMG_CODEC_NONE ? 0 : pool_cpus();
+	size_t n_threads = codec == IMG_CODEC_NONE ? 0 : cpus_usable(POOL_MAX_THREADS);
 
 	if (!pool)
 		return -ENOMEM;
@@ -114,7 +91,7 @@ int pool_create(enum img_codec codec, int level, struct pool **ret)
 		if (!pool->slots[i].raw || (codec != IMG_CODEC_NONE && !pool->slots[i].packed))
 			goto fail;
 	}
-	pool_start(pool, n_threads);
+	pool->n_threads = cpus_start(pool->threads, n_threads, pool_thread, pool);
 	if (!pool->n_threads && codec != IMG_CODEC_NONE && codec_pack_create(codec, level, &pool->inline_pack))
 		goto fail;
 	*ret = pool;

@@ -7,7 +7,6 @@
 #include "clones.h"
 
 #include <errno.h>
-#include <sched.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -15,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/cpus.h"
 #include "session.h"
 
 #define AT_ONCE_MAX 16
@@ -68,14 +68,6 @@ void clones_tell(const struct restart_args *a, pid_t pid)
 		a->clone_pids[a->clone - 1] = pid;
 }
 
-static unsigned at_once(void)
-{
-	cpu_set_t set;
-	int n = sched_getaffinity(0, sizeof(set), &set) ? 1 : CPU_COUNT(&set);
-
-	return n + 1 < AT_ONCE_MAX ? (unsigned)n + 1 : AT_ONCE_MAX;
-}
-
 /* Waits for one of ours to end; its status. */
 static int reap(void)
 {
@@ -90,7 +82,7 @@ static int start_all(const struct cli_command *cmd, struct restart_args *a, stru
                      int (*start)(const struct cli_command *cmd, struct restart_args *a,
                                   struct stasis_restart_options *options))
 {
-	unsigned running = 0, limit = at_once();
+	unsigned running = 0, limit = (unsigned)cpus_usable(AT_ONCE_MAX - 1) + 1;
 	int status = CLI_OK;
 
 	for (unsigned n = 1; n <= (unsigned)a->clones && !status; n++) {

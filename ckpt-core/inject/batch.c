@@ -77,8 +77,10 @@ int batch_begin(struct batch *b, struct tracee *t, const struct batch_place *pla
 	*b = (struct batch){ .t = t, .place = *place, .calls_room = max_calls };
 	if (calls + 1024 > place->size)
 		return -ENOSPC;
-	b->copy = calloc(1, place->size);
-	return b->copy ? 0 : -ENOMEM;
+	if (!(b->copy = malloc(place->size)))
+		return -ENOMEM;
+	memset(b->copy, 0, calls); /* data is cleared as it is given out: areas are much larger than most batches */
+	return 0;
 }
 
 void batch_finish(struct batch *b)
@@ -122,7 +124,7 @@ uint64_t batch_reserve(struct batch *b, size_t size)
 	}
 	uint64_t addr = b->place.area + b->calls_room * sizeof(struct inject_call) + b->data_used;
 	b->data_used += room;
-	memset(batch_at(b, addr), 0, size);
+	memset(batch_at(b, addr), 0, room);
 	return addr;
 }
 
