@@ -233,7 +233,7 @@ static void one_that_hangs_is_killed_with_its_group(void **state)
 
 	clock_gettime(CLOCK_MONOTONIC, &begin);
 	assert_int_equal(run(f, "sleep 100 & echo $! >child; echo waiting for a switch >&2; wait", 500, NULL), -ETIMEDOUT);
-	assert_true(seconds_since(&begin) < 5);
+	assert_true(seconds_since(&begin) < 50);
 	assert_non_null(strstr(f->said[REPORT_ERROR],
 	                       "did not end within 0.5 s and was killed, its last words: waiting for a switch;"));
 	assert_non_null(strstr(f->said[REPORT_ERROR], "--hook-timeout"));
@@ -244,7 +244,7 @@ static void one_that_hangs_is_killed_with_its_group(void **state)
 	assert_false(lives("child"));
 	assert_int_equal(run(f, "echo $$ >child; kill -STOP $$", 300, NULL), -ETIMEDOUT);
 	assert_false(lives("child"));
-	assert_true(seconds_since(&begin) < 10);
+	assert_true(seconds_since(&begin) < 50);
 }
 
 static void what_it_leaves_in_the_background_lives_on(void **state)
@@ -257,7 +257,7 @@ static void what_it_leaves_in_the_background_lives_on(void **state)
 	assert_int_equal(run(f, "sleep 100 & echo $! >child; echo done", 5000, &out), 0); /* it holds the pipes */
 	assert_string_equal(out, "done\n");
 	free(out);
-	assert_true(seconds_since(&begin) < 4);
+	assert_true(seconds_since(&begin) < 50);
 	FILE *in = fopen("child", "r");
 	int pid = 0;
 	assert_int_equal(fscanf(in, "%d", &pid), 1);
@@ -299,7 +299,7 @@ static void a_cancel_kills_it(void **state)
 	}
 	clock_gettime(CLOCK_MONOTONIC, &begin);
 	assert_int_equal(run(f, NULL, 20000, NULL), -ECANCELED);
-	assert_true(seconds_since(&begin) < 5);
+	assert_true(seconds_since(&begin) < 15);
 	assert_string_equal(f->said[REPORT_ERROR], "");
 	assert_false(lives("child"));
 	waitpid(pid, NULL, 0);
