@@ -532,7 +532,7 @@ pid_t driver_tracer(struct driver *d)
 
 void driver_gone(struct driver *d)
 {
-	int64_t limit = driver_now_ms() + 5000;
+	int64_t limit = driver_now_ms() + 20000;
 
 	for (;;) {
 		if (d->child)
@@ -619,7 +619,7 @@ int driver_keepers(void)
 
 void driver_alone(struct driver *d)
 {
-	int64_t limit = driver_now_ms() + 5000;
+	int64_t limit = driver_now_ms() + 20000;
 	pid_t pids[64];
 	int n, i;
 
