@@ -437,7 +437,7 @@ void driver_turns(struct driver *d, unsigned n)
 		if (d->quiet ? driver_now_ms() > begun + 100 : d->turns >= want)
 			return;
 		driver_sleep_ms(3);
-	} while (driver_now_ms() < begun + 15000);
+	} while (driver_now_ms() < begun + 40000);
 	driver_fail(d, "the target takes no more turns (state %c, tracer %d)", driver_state(d), driver_tracer(d));
 }
 
@@ -581,7 +581,7 @@ void driver_ask_finish(struct driver *d)
 
 void driver_done(struct driver *d)
 {
-	int64_t limit = driver_now_ms() + 15000;
+	int64_t limit = driver_now_ms() + 40000;
 
 	for (; !d->done; driver_sleep_ms(2)) {
 		bool there = alive(d);
