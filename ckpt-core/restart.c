@@ -29,7 +29,9 @@
 
 static int step_processes(struct restore *r, struct newborn *nb, const int fds[2])
 {
-	return processes_create(r, fds[1], nb);
+	int err = fill_hire(r);
+
+	return err ? err : processes_create(r, fds[1], nb);
 }
 
 static int step_memory(struct restore *r, struct newborn *nb, const int fds[2])

@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /* Contents of the new process's private memory, written from outside by process_vm_writev, chunk by chunk as each is read and
- * checked, by as many threads as there are processors. */
+ * checked, by as many threads as there are processors.
+ *
+ * Theory of operation. The kernel starts no thread for whoever has unshared its pid or time namespace (copy_process() in
+ * kernel/fork.c), and none may be there when a user namespace is unshared. So the threads are hired before the controller makes
+ * namespaces, and wait for work; where it needs a user namespace it works alone. Test: large-memory-keeps-contents. */
 #include <errno.h>
 #include <pthread.h>
 #include <stdarg.h>
@@ -159,27 +163,77 @@ static void fill_some(struct fill_work *w, bool is_first)
 	pthread_mutex_unlock(&w->lock);
 }
 
+/* ---- the crew ---- */
+
+struct fill_crew {
+	pthread_t threads[THREADS_MAX];
+	size_t n;
+	pthread_mutex_t lock;
+	pthread_cond_t begin;
+	struct fill_work *work; /* NULL: not yet; guarded by `lock` */
+};
+
 static void *fill_thread(void *ctx)
 {
-	fill_some(ctx, false);
+	struct fill_crew *crew = ctx;
+
+	pthread_mutex_lock(&crew->lock);
+	while (!crew->work)
+		pthread_cond_wait(&crew->begin, &crew->lock);
+	pthread_mutex_unlock(&crew->lock);
+	fill_some(crew->work, false);
 	return NULL;
+}
+
+int fill_hire(struct restore *r)
+{
+	size_t n = cpus_usable(THREADS_MAX + 1) - 1;
+
+	if (r->user_ns || !n || img_reader_chunk_count(r->reader) * CHUNK_BYTES < 2 * SHARE_BYTES)
+		return 0;
+	struct fill_crew *crew = calloc(1, sizeof(*crew));
+	if (!crew)
+		return -ENOMEM;
+	pthread_mutex_init(&crew->lock, NULL);
+	pthread_cond_init(&crew->begin, NULL);
+	crew->n = cpus_start(crew->threads, n, fill_thread, crew);
+	r->crew = crew;
+	return 0;
+}
+
+static void crew_begin(struct fill_crew *crew, struct fill_work *work)
+{
+	pthread_mutex_lock(&crew->lock);
+	crew->work = work;
+	pthread_cond_broadcast(&crew->begin);
+	pthread_mutex_unlock(&crew->lock);
+}
+
+static void crew_end(struct fill_crew *crew)
+{
+	for (size_t i = 0; i < crew->n; i++)
+		pthread_join(crew->threads[i], NULL);
+	pthread_cond_destroy(&crew->begin);
+	pthread_mutex_destroy(&crew->lock);
+	free(crew);
 }
 
 int fill_all(struct restore *r, struct newborn *nb, const struct lazy_choice *lazy)
 {
 	AUTO_FREE uint8_t *zero = calloc(1, CHUNK_BYTES);
 	struct fill_work w = { .r = r, .nb = nb, .lazy = lazy, .zero = zero, .lock = PTHREAD_MUTEX_INITIALIZER };
-	pthread_t threads[THREADS_MAX];
 
 	w.extents = img_reader_extents(r->reader, nb->rec->space, &w.n_extents);
 	if (!zero)
 		return -ENOMEM;
 	for (size_t i = 0; i < w.n_extents; i++)
 		w.total += (uint64_t)w.extents[i].n_pages * IMG_PAGE_SIZE;
-	size_t n = w.total > 2 * SHARE_BYTES ? cpus_start(threads, cpus_usable(THREADS_MAX) - 1, fill_thread, &w) : 0;
+	if (r->crew)
+		crew_begin(r->crew, &w);
 	fill_some(&w, true);
-	for (size_t i = 0; i < n; i++)
-		pthread_join(threads[i], NULL);
+	if (r->crew)
+		crew_end(r->crew);
+	r->crew = NULL;
 	if (!w.err)
 		report_progress(r->rep, "memory", w.total, w.total);
 	return w.err;

@@ -43,6 +43,7 @@ struct restore {
 	/* the work */
 	uint64_t begin_us; /* on our stopwatch */
 	int exe_fd; /* a copy of a deleted executable, above the target's descriptors; -1 = none */
+	struct fill_crew *crew; /* threads that wait for fill_all; NULL: none */
 	struct restore_shared *shared;
 	char *words; /* LAZY_WORDS, shared with the page server; NULL when not lazy */
 };
@@ -88,8 +89,10 @@ int memory_restore(struct restore *r, struct newborn *nb);
 /* Mappings that are the kernel's to make; an old vdso under another kernel is memory like any other. */
 bool memory_is_kernels(const struct restore *r, const struct rec_vma *v);
 
-/* fill.c: contents of all mappings but those that `lazy` names (may be NULL: none). */
+/* fill.c: contents of all mappings but those that `lazy` names (may be NULL: none). Threads for that have to be hired before the
+ * controller makes namespaces; fill_all lets them go, or they end with the controller. Returns 0 or -ENOMEM. */
 struct lazy_choice;
+int fill_hire(struct restore *r);
 int fill_all(struct restore *r, struct newborn *nb, const struct lazy_choice *lazy);
 
 /* lazy.c: which mappings are filled while the target runs: chosen, once they are mapped; and by whom, once all else is done. */
