@@ -17,7 +17,6 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
-#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -39,7 +38,6 @@
 
 #define FREEZE_TIMEOUT_MS 10000
 #define AREA_MAX 65536
-#define NICE_WHILE_IT_RUNS 10
 
 struct checkpoint_shared { /* between front and controller */
 	int cancel;
@@ -371,21 +369,10 @@ static int save_late(struct checkpoint *cp)
 	return err ? err : hold_back_no_more(cp);
 }
 
-/* The target runs, and has the processors before us: of one that both want we get a tenth. The writer's threads, which are started after
- * this, take it over. Test: snapshot-ways. */
-static void step_back(void)
-{
-	int nice = getpriority(PRIO_PROCESS, 0) + NICE_WHILE_IT_RUNS;
-
-	setpriority(PRIO_PROCESS, 0, nice < 19 ? nice : 19);
-}
-
 static int phase_write(struct checkpoint *cp)
 {
 	int err = cp->child ? collect_verify(&cp->found.collect, cp->child) : 0;
 
-	if (cp->child)
-		step_back();
 	if (cp->child || cp->opt->stop)
 		img_writer_pace(cp->writer, cp->opt->bwlimit);
 	cp->changed = err == -ESTALE;
