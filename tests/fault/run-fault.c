@@ -19,7 +19,8 @@
 #include <unistd.h>
 
 #define LISTING (16 << 10)
-#define REPEATS 120
+#define REPEATS 30
+#define LIMIT_S 280 /* of the whole test; for more repeats accordingly more */
 
 static const char *const checkpoint_points[] = {
 	"checkpoint.check", "checkpoint.freeze", "checkpoint.collect", "checkpoint.snapshot",
@@ -40,7 +41,7 @@ enum mode {
 	KILL,      /* the process that comes by is killed */
 	HANG_ONE,  /* it hangs, and is killed from outside; the command sees to the rest */
 	HANG_BOTH, /* it hangs, and all processes of the command are killed at once */
-	REPEAT,    /* no fault: many ordinary checkpoints, one after the other, for what happens once in a hundred times */
+	REPEAT,    /* no fault: many ordinary checkpoints, one after the other, for what happens once in many times */
 };
 
 static const char *const mode_names[] = { "fail", "kill", "hang-one", "hang-both", "repeat" };
@@ -292,8 +293,8 @@ static void finish(struct fault *f)
 
 static void usage(void)
 {
-	fprintf(stderr, "usage: run-fault --stasis PATH --mode fail|kill|hang-one|hang-both|repeat [--stop | --still] [--incremental] [--track] checkpoint|restart "
-	                "WITNESS\n");
+	fprintf(stderr, "usage: run-fault --stasis PATH --mode fail|kill|hang-one|hang-both|repeat [--repeats N] [--stop | --still] [--incremental] [--track] "
+	                "checkpoint|restart WITNESS\n");
 	exit(2);
 }
 
@@ -301,13 +302,13 @@ int main(int argc, char **argv)
 {
 	static const struct option options[] = {
 		{ "stasis", 1, 0, 's' }, { "mode", 1, 0, 'm' }, { "stop", 0, 0, 'k' }, { "still", 0, 0, 'S' }, { "keep", 0, 0, 'K' }, { "incremental", 0, 0, 'i' },
-		{ "track", 0, 0, 't' }, {}
+		{ "track", 0, 0, 't' }, { "repeats", 1, 0, 'r' }, {}
 	};
 	static char start[LISTING], before[LISTING], after[LISTING];
 	struct fault f = { 0 };
 	const char *stasis = NULL;
 	char *witness;
-	int c, mode = -1;
+	int c, mode = -1, repeats = REPEATS;
 
 	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
 		if (c == 's')
@@ -322,15 +323,17 @@ int main(int argc, char **argv)
 			f.incremental = true;
 		else if (c == 't')
 			f.track = true;
+		else if (c == 'r')
+			repeats = atoi(optarg);
 		else if (c == 'm')
 			for (mode = REPEAT; mode >= 0 && strcmp(optarg, mode_names[mode]); mode--)
 				;
 		else
 			usage();
 	}
-	if (optind + 2 != argc || !stasis || mode < 0 || !(witness = realpath(argv[optind + 1], NULL)))
+	if (optind + 2 != argc || !stasis || mode < 0 || repeats < 1 || !(witness = realpath(argv[optind + 1], NULL)))
 		usage();
-	driver_init(&f.d, stasis, 280);
+	driver_init(&f.d, stasis, repeats > REPEATS ? LIMIT_S * repeats / REPEATS : LIMIT_S);
 	f.image_dir = driver_path(&f.d, "images");
 	mkdir(f.image_dir, 0700);
 	f.image = driver_path(&f.d, "images/armed.stasis");
@@ -340,7 +343,7 @@ int main(int argc, char **argv)
 	driver_start(&f.d, (char *[]){ witness, f.d.scratch, NULL });
 	driver_turns(&f.d, 5);
 	if (mode == REPEAT) {
-		for (int i = 0; i < REPEATS; i++) {
+		for (int i = 0; i < repeats; i++) {
 			good_checkpoint(&f, false);
 			unlink(f.good);
 		}
