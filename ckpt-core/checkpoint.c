@@ -34,7 +34,9 @@
 #include "lazy/find.h"
 #include "plugin/session.h"
 #include "recorder/find.h"
+#include "track/precopy.h"
 #include "track/track.h"
+#include "track/watch.h"
 
 #define FREEZE_TIMEOUT_MS 10000
 #define AREA_MAX 65536
@@ -81,6 +83,7 @@ struct checkpoint {
 	struct rec_host host;
 	struct img_reader *parent; /* of an incremental image; the writer compares with it */
 	struct track track;
+	struct precopy precopy;
 	struct img_writer *writer;
 	pid_t child; /* the snapshot; 0 = read from the stopped target */
 	bool look_anew;     /* at all mappings while the target is stopped */
@@ -172,6 +175,11 @@ static int phase_check(struct checkpoint *cp)
 	return img_writer_create(cp->rep, cp->opt->image, &wo, &cp->writer);
 }
 
+static unsigned freeze_timeout(const struct checkpoint *cp)
+{
+	return cp->opt->freeze_timeout_ms ? cp->opt->freeze_timeout_ms : FREEZE_TIMEOUT_MS;
+}
+
 static int gate_open(struct checkpoint *cp)
 {
 	if (!cp->root)
@@ -201,7 +209,7 @@ static int gate_close(struct checkpoint *cp, unsigned timeout_ms)
  * Tests: kvm-checkpoints-at-random-moments, kvm-vcpu-that-never-comes-to-the-gate. */
 static int phase_freeze(struct checkpoint *cp)
 {
-	unsigned timeout = cp->opt->freeze_timeout_ms ? cp->opt->freeze_timeout_ms : FREEZE_TIMEOUT_MS;
+	unsigned timeout = freeze_timeout(cp);
 	struct timespec nap = { .tv_nsec = 500000 };
 	const char *what = "";
 
@@ -232,10 +240,92 @@ static int phase_freeze(struct checkpoint *cp)
 	}
 }
 
+/* Puts the stub into the stopped target and chooses the thread that makes calls with it. */
+static int settle(struct checkpoint *cp, const struct proc_vma *vmas, size_t n, struct tracee **ret_worker, struct batch_place *ret_place)
+{
+	uint64_t stub;
+	int err = plant_stub(cp->rep, &cp->frozen, vmas, n, cp->journal, &stub);
+
+	if (!err && !(*ret_worker = plant_worker(&cp->frozen, vmas, n, AREA_MAX, stub, ret_place)))
+		err = report_fail(cp->rep, -ENOSPC, "process %d: none of its threads has room on its stack to work from", cp->pid);
+	return err;
+}
+
+static int thaw(struct checkpoint *cp)
+{
+	int err = undo_run(cp->journal, cp->rep, &cp->frozen, true);
+	int err2 = freeze_thaw(&cp->frozen);
+	uint64_t us = timens_stopwatch_us() - cp->freeze_us;
+
+	cp->is_frozen = false;
+	if (cp->shared->result.pause_us < us)
+		cp->shared->result.pause_us = us;
+	return err ? err : err2;
+}
+
+/* A short stop, for the target to make what its memory is watched with. Returns that or a negative errno. */
+static int precopy_open(struct checkpoint *cp)
+{
+	struct tracee *worker;
+	struct batch_place place;
+	struct proc_vma *vmas = NULL;
+	size_t n = 0;
+
+	cp->freeze_us = timens_stopwatch_us();
+	int err = freeze_process(cp->rep, cp->pid, freeze_timeout(cp), &cp->frozen), uffd = -1;
+	if (err)
+		return err;
+	cp->is_frozen = true;
+	if (!(err = collect_read_maps(cp->pid, &vmas, &n)) && !(err = settle(cp, vmas, n, &worker, &place)) &&
+	    (uffd = watch_open(worker, &place, cp->journal)) < 0)
+		err = uffd;
+	proc_maps_free(vmas, n);
+	int err2 = thaw(cp);
+	if ((err = err ? err : err2) && uffd >= 0)
+		close(uffd);
+	return err ? err : uffd;
+}
+
+static int precopy_arm(struct checkpoint *cp)
+{
+	int uffd = track_take(&cp->track);
+
+	if (uffd < 0 && (uffd = precopy_open(cp)) < 0)
+		return uffd;
+	cp->found.watched = true;
+	return precopy_begin(&cp->precopy, uffd, !cp->track.arm);
+}
+
+/* What of the memory can be copied before the target is stopped. Whatever speaks against that is no failure, unless it was asked for. */
+static int phase_precopy(struct checkpoint *cp)
+{
+	const bool must = cp->opt->snapshot == STASIS_SNAPSHOT_PRECOPY;
+
+	/* What is known since the parent would be lost, and the pages that it spares are more than these. */
+	if (cp->opt->stop || !(must || cp->opt->snapshot == STASIS_SNAPSHOT_AUTO) || (cp->parent && cp->track.had_keeper) || cp->look_anew)
+		return 0;
+	int64_t size = precopy_choose(&cp->precopy, &cp->found.collect, must);
+	int err = size < 0 ? (int)size : 0;
+	if (size > 0 && !(err = precopy_arm(cp)))
+		err = precopy_run(&cp->precopy);
+	if (!err || err == -ECANCELED || err == -ESRCH || cp->rep->first_error)
+		return err;
+	precopy_finish(&cp->precopy);
+	if (must)
+		return report_fail(cp->rep, err, "process %d: its memory cannot be copied while it runs: %s", cp->pid,
+				   err == -ENOMEM ? "there is not as much memory free as it has; free some, or use --snapshot=fork" :
+				   err == -EAGAIN ? "it writes faster than that; use --snapshot=fork" :
+				   err == -EINVAL || err == -ENOSYS || err == -EPERM ?
+						    "the kernel does not note what is written to (that takes Linux 6.7, and userfaultfd); use "
+						    "--snapshot=fork" :
+						    strerror(-err));
+	report_debug(cp->rep, "precopy: given up: %s", strerror(-err));
+	return 0;
+}
+
 static int phase_collect(struct checkpoint *cp)
 {
 	struct collect *c = &cp->found.collect;
-	uint64_t stub;
 
 	/* The plugins' sessions go on; all else is looked at anew, but for what takes long and changes seldom. */
 	if (!cp->opt->stop && !cp->look_anew && cp->opt->snapshot != STASIS_SNAPSHOT_STOP) {
@@ -253,26 +343,24 @@ static int phase_collect(struct checkpoint *cp)
 	for (size_t i = 0; i < c->n_vmas && !err; i++)
 		if (proc_vma_is_vdso(&c->vmas[i]))
 			err = freeze_leave(cp->rep, &cp->frozen, c->vmas[i].start, c->vmas[i].end);
-	if (err || (err = plant_stub(cp->rep, &cp->frozen, c->vmas, c->n_vmas, cp->journal, &stub)))
-		return err;
-	if (!(c->worker = plant_worker(&cp->frozen, c->vmas, c->n_vmas, AREA_MAX, stub, &c->place)))
-		return report_fail(cp->rep, -ENOSPC, "process %d: none of its threads has room on its stack to work from", cp->pid);
-	if ((err = snapshot_sweep(c->worker, &c->place)) || (err = collect_process(c)) || (err = collect_threads(c)) || (err = host_capture(&cp->host)))
+	if (err || (err = settle(cp, c->vmas, c->n_vmas, &c->worker, &c->place)) || (err = snapshot_sweep(c->worker, &c->place)) || (err = collect_process(c)) || (err = collect_threads(c)) || (err = host_capture(&cp->host)))
 		return err;
 	if (cp->opt->name && !(cp->host.name = strdup(cp->opt->name)))
 		return -ENOMEM;
 	return collect_vdso(c, &cp->host);
 }
 
-static int snapshot_ranges(const struct collect *c, struct snapshot_range **ret, size_t *ret_n)
+/* Mappings that a fork treats in another way than it should: it is to hand on those that it would not, but not those that were copied. */
+static int snapshot_ranges(const struct collect *c, const struct precopy *precopy, struct snapshot_range **ret, size_t *ret_n)
 {
 	VEC(struct snapshot_range) ranges = { 0 };
 
 	for (size_t i = 0; i < c->mappings.n; i++) {
 		const struct rec_vma *v = &c->mappings.items[i];
-		struct snapshot_range r = { .start = v->start, .end = v->end, .dontfork = v->vm_flags & PROC_VMA_DC,
-					    .wipeonfork = v->vm_flags & PROC_VMA_WF };
-		if (v->kind != VMA_VDSO && !v->shared && (r.dontfork || r.wipeonfork) && vec_push(&ranges, r)) {
+		const bool copied = precopy_find(precopy, v->start, v->end), left_out = v->vm_flags & PROC_VMA_DC;
+		struct snapshot_range r = { .start = v->start, .end = v->end, .dontfork = left_out && !copied,
+					    .wipeonfork = v->vm_flags & PROC_VMA_WF && !copied, .leave_out = copied && !left_out };
+		if (v->kind != VMA_VDSO && !v->shared && (r.dontfork || r.wipeonfork || r.leave_out) && vec_push(&ranges, r)) {
 			vec_finish(&ranges);
 			return -ENOMEM;
 		}
@@ -280,6 +368,17 @@ static int snapshot_ranges(const struct collect *c, struct snapshot_range **ret,
 	*ret = ranges.items;
 	*ret_n = ranges.n;
 	return 0;
+}
+
+/* The last round. The watch then serves the next checkpoint, if one is to be made from this one. */
+static int precopy_last(struct checkpoint *cp)
+{
+	struct ranges marked = { 0 };
+	int err = precopy_pause(&cp->precopy, cp->found.collect.place.area), uffd = -1;
+
+	if (!err && cp->track.arm && (uffd = precopy_give(&cp->precopy, &marked)) >= 0)
+		track_adopt(&cp->track, uffd, &marked);
+	return err;
 }
 
 /* First all that works on without the target's threads is brought to rest; the undo list starts it again. Then contents of files: they
@@ -300,13 +399,14 @@ static int phase_snapshot(struct checkpoint *cp)
 	if ((err = plugin_set_rest(plugins)) || (err = img_writer_record(cp->writer, &rec_host_schema, &cp->host)) ||
 	    (err = collect_save(c, cp->writer)) || (err = collect_exe(c, cp->writer)) || (err = fd_capture_save(cp->found.files, cp->writer)) ||
 	    (err = plugin_set_save(plugins)) ||
+	    (err = precopy_last(cp)) ||
 	    (err = track_pause(&cp->track, c, cp->parent ? img_reader_content_id(cp->parent) : NULL, cp->journal)))
 		return err;
 	if (cp->opt->stop || cp->opt->snapshot == STASIS_SNAPSHOT_STOP)
 		return undo_bytes(cp->journal, cp->rep, &cp->frozen);
-	if ((err = snapshot_ranges(c, &ranges, &n)))
+	if ((err = snapshot_ranges(c, &cp->precopy, &ranges, &n)))
 		return err;
-	const bool must = cp->opt->snapshot == STASIS_SNAPSHOT_FORK;
+	const bool must = cp->opt->snapshot == STASIS_SNAPSHOT_FORK || cp->opt->snapshot == STASIS_SNAPSHOT_PRECOPY;
 	if (!(err = report_fault(cp->rep, "snapshot.fork")))
 		err = snapshot_fork(c->worker, &c->place, ranges, n, cp->journal, &cp->child);
 	if (!err)
@@ -319,15 +419,6 @@ static int phase_snapshot(struct checkpoint *cp)
 	report_warn(cp->rep, "process %d: no copy-on-write picture of it could be made (%s): it stands still until the image is written", cp->pid,
 		    strerror(-err));
 	return undo_bytes(cp->journal, cp->rep, &cp->frozen);
-}
-
-static int thaw(struct checkpoint *cp)
-{
-	int err = undo_run(cp->journal, cp->rep, &cp->frozen, true);
-	int err2 = freeze_thaw(&cp->frozen);
-	cp->is_frozen = false;
-	cp->shared->result.pause_us = timens_stopwatch_us() - cp->freeze_us;
-	return err ? err : err2;
 }
 
 static int phase_thaw(struct checkpoint *cp)
@@ -371,13 +462,13 @@ static int save_late(struct checkpoint *cp)
 
 static int phase_write(struct checkpoint *cp)
 {
-	int err = cp->child ? collect_verify(&cp->found.collect, cp->child) : 0;
+	int err = cp->child ? collect_verify(&cp->found.collect, cp->child, &cp->precopy) : 0;
 
 	if (cp->child || cp->opt->stop)
 		img_writer_pace(cp->writer, cp->opt->bwlimit);
 	cp->changed = err == -ESTALE;
 	if (!err)
-		err = collect_pages(&cp->found.collect, cp->child ? cp->child : cp->pid, &cp->track, cp->writer);
+		err = collect_pages(&cp->found.collect, cp->child ? cp->child : cp->pid, &cp->precopy, &cp->track, cp->writer);
 
 	if (!err)
 		err = save_late(cp);
@@ -397,13 +488,16 @@ static void end_child(struct checkpoint *cp)
 static int phase_commit(struct checkpoint *cp)
 {
 	struct stasis_checkpoint_result *res = &cp->shared->result;
+	const bool was_child = cp->child;
 
 	end_child(cp);
 	int err = img_writer_commit(cp->writer);
 	if (err)
 		return err;
 	img_writer_get_stats(cp->writer, &res->stats);
+	res->snapshot = cp->opt->stop || !was_child ? STASIS_SNAPSHOT_STOP : cp->precopy.regions.n ? STASIS_SNAPSHOT_PRECOPY : STASIS_SNAPSHOT_FORK;
 	res->tracked = cp->track.known;
+	precopy_leave(&cp->precopy, cp->pidfd);
 	res->tracks = track_keep(&cp->track, img_writer_content_id(cp->writer));
 	res->n_processes = 1;
 	res->n_threads = (unsigned)cp->found.collect.threads.n;
@@ -429,8 +523,8 @@ static const struct {
 	const char *name;
 	int (*run)(struct checkpoint *cp);
 } phases[] = {
-	{ "check", phase_check }, { "freeze", phase_freeze }, { "collect", phase_collect }, { "snapshot", phase_snapshot },
-	{ "thaw", phase_thaw },   { "write", phase_write },   { "commit", phase_commit },
+	{ "check", phase_check },     { "precopy", phase_precopy }, { "freeze", phase_freeze }, { "collect", phase_collect },
+	{ "snapshot", phase_snapshot }, { "thaw", phase_thaw },       { "write", phase_write },   { "commit", phase_commit },
 };
 
 /* Takes everything back, from whatever phase. While the target is stopped the journal knows all, the snapshot child included. */
@@ -448,6 +542,7 @@ static void unwind(struct checkpoint *cp)
 	} else {
 		end_child(cp);
 	}
+	precopy_finish(&cp->precopy);
 	gate_open(cp);
 	if (cp->is_found)
 		found_finish(&cp->found);
@@ -546,7 +641,7 @@ static int front(struct stasis_job *job, struct checkpoint *cp, pid_t controller
 int stasis_checkpoint(struct stasis_job *job, pid_t pid, const struct stasis_checkpoint_options *options,
 		      struct stasis_checkpoint_result *ret)
 {
-	struct checkpoint cp = { .job = job, .rep = &job->rep, .opt = options, .pid = pid, .pidfd = -1, .track = TRACK_INIT };
+	struct checkpoint cp = { .job = job, .rep = &job->rep, .opt = options, .pid = pid, .pidfd = -1, .track = TRACK_INIT, .precopy = PRECOPY_INIT };
 	int fds[2], err;
 
 	if (options->tcp == STASIS_TCP_REPAIR && !options->stop)

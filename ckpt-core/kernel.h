@@ -43,13 +43,12 @@ struct pagemap_scan {
 };
 #define PAGEMAP_SCAN_IOCTL       _IOWR('f', 16, struct pagemap_scan)
 #define PAGEMAP_SCAN_WRITTEN     (1ull << 1)
+#define PAGEMAP_SCAN_PRESENT     (1ull << 3)
+#define PAGEMAP_SCAN_SWAPPED     (1ull << 4)
 #define PAGEMAP_SCAN_WP_MATCHING (1ull << 0) /* protects what is found */
 #define PAGEMAP_SCAN_CHECK_ASYNC (1ull << 1) /* -EPERM where no userfaultfd with WP_ASYNC watches */
 
-/* Features of userfaultfd, linux/userfaultfd.h (6.4, 6.7). */
-#ifndef UFFD_FEATURE_WP_UNPOPULATED
-#define UFFD_FEATURE_WP_UNPOPULATED (1 << 13)
-#endif
+/* A feature of userfaultfd, linux/userfaultfd.h (6.7). */
 #ifndef UFFD_FEATURE_WP_ASYNC
 #define UFFD_FEATURE_WP_ASYNC (1 << 15)
 #endif

@@ -45,9 +45,11 @@ struct stasis_checkpoint_options {
 	enum stasis_disk disk;
 	enum stasis_tcp tcp;
 	const char *name; /* the target's registered name, kept in the image; may be NULL */
-	/* Of a target that goes on: a copy-on-write picture is written while it runs, or it stands still until the image is written. Auto: the
-	 * first, and where there is no room for that the second, with a warning. */
-	enum stasis_snapshot { STASIS_SNAPSHOT_AUTO, STASIS_SNAPSHOT_FORK, STASIS_SNAPSHOT_STOP } snapshot;
+	/* Of a target that goes on. FORK: a copy-on-write picture is written while it runs; PRECOPY: the same, but as much as possible of
+	 * its memory is copied before, while it runs, and only what was written to since then when it is stopped; STOP: it stands still until
+	 * the image is written. AUTO: precopy where that makes the pause shorter, else fork, and where there is no room for that stop, with a
+	 * warning. */
+	enum stasis_snapshot { STASIS_SNAPSHOT_AUTO, STASIS_SNAPSHOT_FORK, STASIS_SNAPSHOT_STOP, STASIS_SNAPSHOT_PRECOPY } snapshot;
 	/* An image that holds only what differs from this one, which it will need at a restart; NULL = a whole image. Where parents of it are
 	 * looked for first; NULL = where the images say. */
 	const char *parent, *parent_dir;
@@ -61,6 +63,7 @@ struct stasis_checkpoint_options {
 struct stasis_checkpoint_result {
 	uint64_t pause_us; /* from the first thread stopped to the last one let go */
 	uint64_t total_us;
+	enum stasis_snapshot snapshot; /* how it was made in the end; never AUTO */
 	struct img_writer_stats stats;
 	unsigned n_processes, n_threads, n_mappings, n_files;
 	bool tracked; /* what has changed since the parent was known from tracking; else by comparison, if there is a parent */

@@ -23,15 +23,22 @@ struct checkpoint_args {
 
 enum { OPTION_HOOK = 1 };
 
+static const char *const snapshot_words[] = { [STASIS_SNAPSHOT_AUTO] = "auto",
+					      [STASIS_SNAPSHOT_FORK] = "fork",
+					      [STASIS_SNAPSHOT_STOP] = "stop",
+					      [STASIS_SNAPSHOT_PRECOPY] = "precopy",
+					      NULL };
+
 static json_t *checkpoint_json(const struct checkpoint_args *a, const struct target *t,
 			       const struct stasis_checkpoint_result *r)
 {
-	return json_pack("{s:b, s:o, s:i, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:i, s:i, s:i, s:i, s:b, s:s?, s:b}",
+	return json_pack("{s:b, s:o, s:i, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:i, s:i, s:i, s:i, s:b, s:s, s:s?, s:b}",
 			 "ok", 1, "image", words_json(a->image), "pid", (int)t->pid, "name", words_json(t->name),
 			 "file_bytes", (json_int_t)r->stats.file_bytes, "page_bytes", (json_int_t)r->stats.page_bytes,
 			 "zero_bytes", (json_int_t)r->stats.zero_bytes, "parent_bytes", (json_int_t)r->stats.parent_bytes, "pause_us", (json_int_t)r->pause_us,
 			 "total_us", (json_int_t)r->total_us, "processes", (int)r->n_processes, "threads", (int)r->n_threads,
 			 "mappings", (int)r->n_mappings, "files", (int)r->n_files, "stopped", a->stop,
+			 "snapshot", snapshot_words[r->snapshot],
 			 "changes_by", !a->incremental ? NULL : r->tracked ? "tracking" : "comparison", "tracking", (int)r->tracks);
 }
 
@@ -101,10 +108,7 @@ static int checkpoint_target(struct session *s, struct checkpoint_args *a, const
 
 static int snapshot_option(const struct cli_command *cmd, struct checkpoint_args *a)
 {
-	static const char *const words[] = {
-		[STASIS_SNAPSHOT_AUTO] = "auto", [STASIS_SNAPSHOT_FORK] = "fork", [STASIS_SNAPSHOT_STOP] = "stop", NULL
-	};
-	int i = STASIS_SNAPSHOT_AUTO, status = args_choice(cmd, "--snapshot", a->snapshot, words, &i);
+	int i = STASIS_SNAPSHOT_AUTO, status = args_choice(cmd, "--snapshot", a->snapshot, snapshot_words, &i);
 
 	a->options.snapshot = (enum stasis_snapshot)i;
 	return status;
@@ -172,7 +176,8 @@ static int checkpoint_main(const struct cli_command *cmd, int argc, const char *
 		{ "disk", '\0', POPT_ARG_STRING, &a.disk, 0,
 		  "auto: clone or copy files open for writing; copy: always copy; none: leave them out", "HOW" },
 		{ "snapshot", '\0', POPT_ARG_STRING, &a.snapshot, 0,
-		  "fork: write from a copy-on-write picture while the target runs on; stop: it stands still; auto: fork if there is room", "HOW" },
+		  "fork: write from a copy-on-write picture while the target runs on; precopy: the same, with most of its memory copied "
+		  "before it is stopped; stop: it stands still; auto: what pauses it least and there is room for", "HOW" },
 		{ "incremental", '\0', POPT_ARG_NONE, &a.incremental, 0, "write only what differs from the parent", NULL },
 		{ "parent", '\0', POPT_ARG_STRING, &a.options.parent, 0, "the image that an incremental one begins from, and needs", "IMAGE" },
 		{ "parent-dir", '\0', POPT_ARG_STRING, &a.options.parent_dir, 0, "look here first for parents of the parent", "DIR" },

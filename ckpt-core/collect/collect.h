@@ -48,9 +48,13 @@ void collect_finish(struct collect *c);
  * more memory there is (the kernel looks at every page), so with `before` it is read only when maps says that anything has changed. */
 int collect_mappings(struct collect *c, struct fd_capture *files, struct findings *findings);
 
-/* Whether what was adopted from `before` was still true at the time of the snapshot: `child` has inherited the flags. -ESTALE (not worded) when
- * not. */
-int collect_verify(const struct collect *c, pid_t child);
+/* The mappings of a process as /proc/PID/maps has them; freed with proc_maps_free(). Returns 0 or a negative errno, not worded. */
+int collect_read_maps(pid_t pid, struct proc_vma **ret, size_t *ret_n);
+
+/* Whether what was adopted from `before` was still true at the time of the snapshot: `child` has inherited the flags; of what was left out of it
+ * (`precopy`) the target itself still has them. -ESTALE (not worded) when not. */
+struct precopy;
+int collect_verify(const struct collect *c, pid_t child, const struct precopy *precopy);
 
 /* obstacles.c: whatever of a process (not of its files and mappings) cannot be checkpointed: children, tracers, kernel threads,
  * permission. Works on a running process. */
@@ -69,10 +73,10 @@ int collect_vdso(struct collect *c, struct rec_host *host);
 /* Writes the records. */
 int collect_save(struct collect *c, struct img_writer *w);
 
-/* pages.c: the private memory of the process, read from `source` (the process itself while it is stopped, or its snapshot child). What
- * `track` knows need not be compared. */
+/* pages.c: the private memory of the process, read from `source` (the process itself while it is stopped, or its snapshot child), or from
+ * `precopy`, whose copy is used up. What `track` knows need not be compared. */
 struct track;
-int collect_pages(struct collect *c, pid_t source, struct track *track, struct img_writer *w);
+int collect_pages(struct collect *c, pid_t source, struct precopy *precopy, struct track *track, struct img_writer *w);
 
 /* The contents of an executable that has no name any more; read through /proc/PID/exe. */
 int collect_exe(struct collect *c, struct img_writer *w);

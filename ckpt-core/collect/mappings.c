@@ -12,6 +12,7 @@
 #include "host.h"
 #include "lazy/find.h"
 #include "track/keeper.h"
+#include "track/precopy.h"
 
 void collect_init(struct collect *c, struct reporter *rep, const struct fd_process *proc)
 {
@@ -181,6 +182,11 @@ static int read_mappings(const char *file, pid_t pid, struct proc_vma **ret, siz
 	return err;
 }
 
+int collect_read_maps(pid_t pid, struct proc_vma **ret, size_t *ret_n)
+{
+	return read_mappings("maps", pid, ret, ret_n);
+}
+
 static int read_locked(pid_t pid, uint64_t *ret_kb)
 {
 	AUTO_FREE char *text = NULL;
@@ -212,21 +218,41 @@ static int adopt_mappings(struct collect *c)
 /* A fork does not hand on what is locked and watched; the snapshot took away what a fork does not copy. */
 #define NOT_INHERITED (PROC_VMA_LO | PROC_VMA_LF | PROC_VMA_DC | PROC_VMA_UM | PROC_VMA_UW | PROC_VMA_UI | PROC_VMA_SD)
 
-int collect_verify(const struct collect *c, pid_t child)
+static const struct proc_vma *mapping_at(const struct proc_vma *vmas, size_t n, size_t *at, uint64_t start)
 {
-	struct proc_vma *vmas = NULL;
-	size_t n = 0, at = 0;
-	int err = c->adopted ? read_mappings("smaps", child, &vmas, &n) : 0;
+	while (*at < n && vmas[*at].start < start)
+		++*at;
+	return *at < n && vmas[*at].start == start ? &vmas[*at] : NULL;
+}
 
-	for (size_t i = 0; i < c->n_vmas && c->adopted && !err; i++) {
-		const struct proc_vma *v = &c->vmas[i];
-		while (at < n && vmas[at].start < v->start)
-			at++;
-		bool there = at < n && vmas[at].start == v->start;
-		if (there ? (vmas[at].vm_flags ^ (v->vm_flags & ~PROC_VMA_WF)) & ~NOT_INHERITED : !(v->vm_flags & PROC_VMA_DC))
-			err = -ESTALE;
+/* `vmas`: of the child, or of the target, which may have come by other mappings since. */
+static int verify_flags(const struct collect *c, const struct proc_vma *vmas, size_t n, const struct precopy *precopy, bool child)
+{
+	size_t at = 0;
+
+	for (size_t i = 0; i < c->n_vmas; i++) {
+		const struct proc_vma *v = &c->vmas[i], *now = mapping_at(vmas, n, &at, v->start);
+		if (child == (precopy_find(precopy, v->start, v->end) != NULL))
+			continue;
+		if (now ? (now->vm_flags ^ (v->vm_flags & ~(child ? PROC_VMA_WF : 0))) & ~NOT_INHERITED : !(v->vm_flags & PROC_VMA_DC))
+			return -ESTALE;
 	}
-	proc_maps_free(vmas, n);
+	return 0;
+}
+
+int collect_verify(const struct collect *c, pid_t child, const struct precopy *precopy)
+{
+	int err = 0;
+
+	for (int i = 0; i < 2 && c->adopted && !err; i++) {
+		struct proc_vma *vmas = NULL;
+		size_t n = 0;
+		if (i == 1 && !precopy->regions.n)
+			break;
+		if (!(err = read_mappings("smaps", i == 0 ? child : c->proc.pid, &vmas, &n)))
+			err = verify_flags(c, vmas, n, precopy, i == 0);
+		proc_maps_free(vmas, n);
+	}
 	return err;
 }
 

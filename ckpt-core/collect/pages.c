@@ -16,15 +16,18 @@
 #include "base/io.h"
 #include "collect/collect.h"
 #include "proc/pagemap.h"
+#include "track/precopy.h"
 #include "track/track.h"
 
 #define PAGE 4096ul
 #define BLOCK_PAGES 256ul /* read and handed on at a time: one chunk of the image */
+#define DROP_BYTES (16ul << 20) /* of a copy given back at a time */
 #define SCAN_PAGES 65536ul /* pagemap entries read at a time */
 
 struct pages {
 	struct collect *c;
 	struct img_writer *w;
+	struct precopy *precopy;
 	struct track *track;
 	pid_t source;
 	int mem, pagemap;
@@ -123,10 +126,30 @@ static int pages_of_mapping(struct pages *p, const struct rec_vma *v, bool whole
 	return 0;
 }
 
-int collect_pages(struct collect *c, pid_t source, struct track *track, struct img_writer *w)
+/* What was copied before is where it was copied to. */
+static int pages_copied(struct pages *p, struct precopy_region *r)
+{
+	uint64_t dropped = r->start;
+	int err = 0;
+
+	vec_each(&r->there, it) {
+		for (uint64_t at = it->start, next; at < it->end && !err; at = next) {
+			next = it->end - at < BLOCK_PAGES * PAGE ? it->end : at + BLOCK_PAGES * PAGE;
+			if (!(err = img_writer_pages(p->w, p->c->process.space, at, r->copy + (at - r->start), next - at, true)))
+				err = pages_done(p, next - at);
+			if (next - dropped >= DROP_BYTES) {
+				precopy_drop(r, dropped, next);
+				dropped = next;
+			}
+		}
+	}
+	return err;
+}
+
+int collect_pages(struct collect *c, pid_t source, struct precopy *precopy, struct track *track, struct img_writer *w)
 {
 	char path[40];
-	struct pages p = { .c = c, .w = w, .track = track, .source = source, .total = collect_pages_estimate(c) };
+	struct pages p = { .c = c, .w = w, .precopy = precopy, .track = track, .source = source, .total = collect_pages_estimate(c) };
 	int err = 0;
 
 	snprintf(path, sizeof(path), "/proc/%d/mem", source);
@@ -145,7 +168,10 @@ int collect_pages(struct collect *c, pid_t source, struct track *track, struct i
 	p.block = block;
 	for (size_t i = 0; i < c->mappings.n && !err; i++) {
 		const struct rec_vma *v = &c->mappings.items[i];
-		if ((v->kind != VMA_VDSO || c->whole.items[i]) && !v->shared)
+		struct precopy_region *copied = precopy_find(precopy, v->start, v->end);
+		if (copied)
+			err = pages_copied(&p, copied);
+		else if ((v->kind != VMA_VDSO || c->whole.items[i]) && !v->shared)
 			err = pages_of_mapping(&p, v, c->whole.items[i]);
 	}
 	for (size_t i = 0; i < c->guards.n && !err; i++)

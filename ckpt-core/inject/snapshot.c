@@ -29,11 +29,13 @@ static int snapshot_advise(struct tracee *worker, const struct batch_place *plac
 	for (size_t i = 0; i < n && !err;) {
 		struct batch b;
 		err = batch_begin(&b, worker, place, CALLS);
-		for (; !err && i < n && batch_calls_left(&b) >= 2; i++) {
+		for (; !err && i < n && batch_calls_left(&b) >= 3; i++) {
 			const struct snapshot_range *r = &ranges[i];
 			uint64_t size = r->end - r->start;
 			if (r->dontfork && !(err = undo_note_madvise(journal, worker->tid, r->start, size, MADV_DONTFORK)))
 				batch_call(&b, SYS_madvise, 0, r->start, size, MADV_DOFORK);
+			if (!err && r->leave_out && !(err = undo_note_madvise(journal, worker->tid, r->start, size, MADV_DOFORK)))
+				batch_call(&b, SYS_madvise, 0, r->start, size, MADV_DONTFORK);
 			if (!err && r->wipeonfork &&
 			    !(err = undo_note_madvise(journal, worker->tid, r->start, size, MADV_WIPEONFORK)))
 				batch_call(&b, SYS_madvise, 0, r->start, size, MADV_KEEPONFORK);

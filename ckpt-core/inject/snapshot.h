@@ -9,11 +9,12 @@
 
 struct snapshot_range {
 	uint64_t start, end;
-	bool dontfork, wipeonfork;
+	bool dontfork, wipeonfork; /* the advice that it bears */
+	bool leave_out;            /* of the child, though it bears none */
 };
 
-/* Forks through `worker`. `ranges`: memory that a fork would leave out or wipe; its advice is lifted for the moment (and put back
- * by the undo list). The child holds no descriptor of the target and never runs its code. It is attached and stopped;
+/* Forks through `worker`. `ranges`: memory that a fork would leave out or wipe, or that it is to leave out; its advice is changed for the
+ * moment (and put back by the undo list). The child holds no descriptor of the target and never runs its code. It is attached and stopped;
  * `*ret_child` is its pid as we see it; once it is set the undo list has the child. Errors, not worded: -ENOMEM, -EAGAIN when there is no room
  * for one more process. */
 int snapshot_fork(struct tracee *worker, const struct batch_place *place, const struct snapshot_range *ranges, size_t n_ranges,

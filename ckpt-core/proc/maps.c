@@ -115,6 +115,8 @@ static bool parse_detail(struct text *t, struct proc_vma *vma)
 		return text_u64(t, 10, &vma->rss);
 	if (text_take(t, "Anonymous:"))
 		return text_u64(t, 10, &vma->anonymous);
+	if (text_take(t, "AnonHugePages:"))
+		return text_u64(t, 10, &vma->anon_huge);
 	if (text_take(t, "Swap:"))
 		return text_u64(t, 10, &vma->swap);
 	if (text_take(t, "KernelPageSize:"))

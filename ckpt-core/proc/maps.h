@@ -66,6 +66,7 @@ struct proc_vma {
 	bool has_vm_flags;
 	uint64_t vm_flags;           /* PROC_VMA_*; codes not known here are left out */
 	uint64_t rss, anonymous, swap; /* KiB */
+	uint64_t anon_huge;          /* KiB, in transparent huge pages; part of `anonymous` */
 	uint32_t protection_key;
 	uint64_t kernel_page_size; /* KiB */
 	bool thp_eligible;

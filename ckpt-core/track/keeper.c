@@ -15,9 +15,13 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/io.h"
 #include "lazy/find.h"
+#include "track/watch.h"
 
-#define MAGIC "stasis-track 2"
+#define MAGIC "stasis-track 3"
+#define ENDS_OFFSET 4096 /* in the notes */
+#define NAPS 10          /* times as long as the work between them */
 #define END_MS 2000
 
 /* 0 to 2 are /dev/null. */
@@ -135,6 +139,27 @@ static int receive(int sock, int fds[N_SENT])
 	return count;
 }
 
+static bool target_is_gone(void)
+{
+	struct pollfd p = { .fd = FD_TARGET, .events = POLLIN };
+
+	return poll(&p, 1, 0) != 0;
+}
+
+/* Ends the watch, if that is what we are for. */
+static void keeper_ends(void)
+{
+	struct keeper_state state;
+	struct range r;
+
+	if (pread(FD_NOTES, &state, sizeof(state), 0) != sizeof(state) || !state.n_ends)
+		return;
+	for (uint64_t i = 0; i < state.n_ends && !target_is_gone(); i++)
+		if (pread(FD_NOTES, &r, sizeof(r), (off_t)(ENDS_OFFSET + i * sizeof(r))) == sizeof(r))
+			watch_clear(FD_UFFD, r.start, r.end, NAPS);
+	_exit(0);
+}
+
 static void keeper_main(int sock)
 {
 	int fds[N_SENT], n;
@@ -157,6 +182,7 @@ static void keeper_main(int sock)
 	if (write(sock, "", 1) != 1)
 		_exit(1);
 	close(sock);
+	keeper_ends();
 	struct pollfd p = { .fd = FD_TARGET, .events = POLLIN };
 	while (poll(&p, 1, -1) < 0 && errno == EINTR)
 		;
@@ -191,9 +217,9 @@ int keeper_prepare(int *ret_sock)
 	return err;
 }
 
-int keeper_begin(int sock, int pidfd, int notes, int uffd, const uint8_t content_id[16])
+int keeper_begin(int sock, int pidfd, int notes, int uffd, const uint8_t content_id[16], const struct ranges *ends)
 {
-	struct keeper_state state = { .magic = MAGIC };
+	struct keeper_state state = { .magic = MAGIC, .n_ends = ends ? ends->n : 0 };
 	int fds[N_SENT] = { pidfd, notes, uffd };
 	const size_t size = (uffd < 0 ? N_SENT - 1 : N_SENT) * sizeof(int);
 	union {
@@ -206,8 +232,9 @@ int keeper_begin(int sock, int pidfd, int notes, int uffd, const uint8_t content
 
 	memcpy(state.content_id, content_id, sizeof(state.content_id));
 	memcpy(CMSG_DATA(&control.head), fds, size);
-	int err =
-	        pwrite(notes, &state, sizeof(state), 0) == sizeof(state) && sendmsg(sock, &msg, MSG_NOSIGNAL) == 1 ? 0 : -EPIPE;
+	int err = ends && ends->n ? io_pwrite_all(notes, ends->items, ends->n * sizeof(*ends->items), ENDS_OFFSET) : 0;
+	if (!err)
+		err = pwrite(notes, &state, sizeof(state), 0) == sizeof(state) && sendmsg(sock, &msg, MSG_NOSIGNAL) == 1 ? 0 : -EPIPE;
 	ssize_t n = -1;
 	while (!err && (n = read(sock, &byte, 1)) < 0 && errno == EINTR)
 		;

@@ -17,6 +17,7 @@
 #include <sys/types.h>
 
 #include "base/report.h"
+#include "track/ranges.h"
 
 #define KEEPER_NAME "stasis-track"
 #define KEEPER_CONTROLLER_NAME "stasis-ctl" /* of the controller of a checkpoint */
@@ -24,6 +25,7 @@
 struct keeper_state {
 	char magic[16];
 	uint8_t content_id[16]; /* of the image since which memory is watched */
+	uint64_t n_ends;        /* not 0: it is not to be watched any more, and these ranges follow */
 };
 /* It lies at the beginning of a file in memory, which may hold notes of the way of watching behind it (soft.h). */
 
@@ -48,8 +50,9 @@ int keeper_end(struct keeper *k);    /* kills it and waits until it is dead; -ET
  * does nothing but system calls, so that our threads do not matter. Returns 0 or a negative errno. */
 int keeper_prepare(int *ret_sock);
 
-/* Makes it, with notes (a file, which is written to) and uffd (may be -1), the keeper of the process that `pidfd` is of.
- * Returns 0 once it is, or a negative errno: then it is gone. Closes `sock`. */
-int keeper_begin(int sock, int pidfd, int notes, int uffd, const uint8_t content_id[16]);
+/* Makes it, with notes (a file, which is written to) and uffd (may be -1), the keeper of the process that `pidfd` is of. With `ends`, which are
+ * mappings that uffd watches, it ends the watch of them without haste (watch_clear()), and then itself. Returns 0 once it is,
+ * or a negative errno: then it is gone. Closes `sock`. */
+int keeper_begin(int sock, int pidfd, int notes, int uffd, const uint8_t content_id[16], const struct ranges *ends);
 
 #endif

@@ -15,6 +15,15 @@
 
 #define TRACK_MIN_BYTES 65536 /* of a mapping */
 
+static void track_prepare(struct track *t)
+{
+	int err = keeper_prepare(&t->sock);
+
+	if (err)
+		report_debug(t->rep, "tracking: no process to keep it: %s", strerror(-err));
+	t->arm = !err;
+}
+
 void track_begin(struct track *t, struct reporter *rep, pid_t pid, int pidfd, bool arm)
 {
 	t->pidfd = pidfd;
@@ -22,12 +31,34 @@ void track_begin(struct track *t, struct reporter *rep, pid_t pid, int pidfd, bo
 		return;
 	t->rep = rep;
 	t->pid = pid;
-	int err = arm ? keeper_prepare(&t->sock) : 0;
-	if (err)
-		report_debug(rep, "tracking: no process to keep it: %s", strerror(-err));
-	t->arm = arm && !err;
+	if (arm)
+		track_prepare(t);
 	keeper_find(pid, &t->keeper);
 	t->had_keeper = t->keeper.pidfd >= 0;
+}
+
+/* A keeper that is to end the watch may have done so. */
+static bool track_is_ours(const struct track *t)
+{
+	return t->keeper.state.n_ends || keeper_is_alive(&t->keeper);
+}
+
+int track_take(struct track *t)
+{
+	int uffd = -1;
+
+	if (t->had_keeper && track_is_ours(t) && !keeper_end(&t->keeper))
+		uffd = STEAL_FD(t->keeper.uffd);
+	keeper_close(&t->keeper);
+	t->had_keeper = false;
+	return uffd;
+}
+
+void track_adopt(struct track *t, int uffd, struct ranges *marked)
+{
+	t->uffd = uffd;
+	t->marked = *marked;
+	*marked = (struct ranges){ 0 };
 }
 
 static bool is_tracked(const struct collect *c, size_t i)
@@ -104,11 +135,13 @@ static int track_learn(struct track *t, const struct collect *c, int pagemap)
 
 static int track_mark(struct track *t, const struct collect *c, int pagemap)
 {
+	size_t at_marked = 0;
+	uint64_t end;
 	int err = 0;
 
 	for (size_t i = 0; i < c->mappings.n && !err; i++) {
 		const struct rec_vma *v = &c->mappings.items[i];
-		if (!is_tracked(c, i))
+		if (!is_tracked(c, i) || ranges_have(&t->marked, &at_marked, v->start, v->end, &end))
 			continue;
 		err = watch_arm(t->uffd, pagemap, v->start, v->end);
 		if (err == -EINVAL) { /* of a kind that cannot be watched: the next checkpoint compares it */
@@ -126,6 +159,7 @@ static void track_close(struct track *t)
 	if (t->notes >= 0)
 		close(t->notes);
 	t->uffd = t->notes = -1;
+	ranges_finish(&t->marked);
 	t->armed = false;
 }
 
@@ -201,9 +235,10 @@ static int track_try(struct track *t, const struct collect *c, const uint8_t *pa
 	if (pagemap < 0)
 		return -errno;
 	if (!t->armed) { /* not for the second time */
-		if (t->had_keeper && !keeper_is_alive(&t->keeper))
+		if (t->had_keeper && !track_is_ours(t))
 			return -EBUSY; /* it has died, or another checkpoint was faster */
-		t->uffd = STEAL_FD(t->keeper.uffd);
+		if (t->uffd < 0)
+			t->uffd = STEAL_FD(t->keeper.uffd);
 		t->notes = STEAL_FD(t->keeper.notes);
 		since_parent = parent_id && t->had_keeper &&
 		               !memcmp(parent_id, t->keeper.state.content_id, sizeof(t->keeper.state.content_id));
@@ -251,7 +286,7 @@ bool track_keep(struct track *t, const uint8_t content_id[16])
 		return false;
 	int err = report_fault(t->rep, "track.keep");
 	if (!err)
-		err = keeper_begin(STEAL_FD(t->sock), t->pidfd, t->notes, t->uffd, content_id);
+		err = keeper_begin(STEAL_FD(t->sock), t->pidfd, t->notes, t->uffd, content_id, NULL);
 	if (err)
 		report_debug(t->rep, "tracking: its keeper has died");
 	track_close(t);

@@ -37,6 +37,7 @@ struct track {
 	struct keeper keeper; /* from the last checkpoint */
 	bool had_keeper;
 	int uffd, notes;               /* of the memory; -1 = none. Notes without a uffd: soft.h */
+	struct ranges marked;          /* with `uffd`, by whom it is from (track_adopt()) */
 	bool armed;                    /* it is, for the image that is being made */
 	bool known;                    /* the two below hold */
 	struct ranges watched;         /* since the parent */
@@ -51,6 +52,12 @@ struct track {
  * fails here is no more than said to debuggers. Once it has begun it may do so again, for another try of the same checkpoint:
  * what is known is not lost. */
 void track_begin(struct track *t, struct reporter *rep, pid_t pid, int pidfd, bool arm);
+
+/* The userfaultfd that the last checkpoint has left, whose keeper ends: nothing is known since that one any more. -1 when there is none. And
+ * the other way: one that the memory in `marked` (both are taken over) was marked with for the image that is being made; others
+ * are to be marked with it as well. */
+int track_take(struct track *t);
+void track_adopt(struct track *t, int uffd, struct ranges *marked);
 
 /* To be called while the target is stopped and its memory is as it will be in the image. With `parent_id` it finds out what has
  * changed since that image; with `t->arm` it begins anew for the image in the making. What the kernel refuses is no failure:

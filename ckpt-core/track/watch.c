@@ -7,17 +7,21 @@
 #include <linux/userfaultfd.h>
 #include <sys/ioctl.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/timens.h"
 #include "inject/helper.h"
 #include "kernel.h"
 
 #define REGIONS 1024 /* taken from the kernel at a time */
+#define CLEAR_BYTES 65536ul /* at least, without a pause */
+#define CLEAR_US 10
 
 int watch_open(struct tracee *worker, const struct batch_place *place, struct undo_journal *journal)
 {
-	struct uffdio_api api = { .api = UFFD_API, .features = UFFD_FEATURE_WP_ASYNC | UFFD_FEATURE_WP_UNPOPULATED };
+	struct uffdio_api api = { .api = UFFD_API, .features = UFFD_FEATURE_WP_ASYNC };
 	struct helper h;
 	int64_t there = -1;
 	int err = helper_begin(worker, place, false, journal, &h), fd = -1;
@@ -41,28 +45,29 @@ int watch_open(struct tracee *worker, const struct batch_place *place, struct un
 	return err ? err : fd;
 }
 
-int watch_changed(int pagemap, uint64_t start, uint64_t end, struct ranges *changed)
+/* Calls it for all of [start, end), and appends what it yields: to `all`, and what is in one of `special` to `some`, which may be NULL.
+ * (Without a place for what is found the kernel would mark pages that have no contents as well, page tables for them included.) */
+static int watch_scan(int pagemap, struct pagemap_scan scan, uint64_t start, uint64_t end, struct ranges *all, uint64_t special,
+		      struct ranges *some)
 {
 	AUTO_FREE struct pagemap_region *regions = calloc(REGIONS, sizeof(*regions));
 
 	if (!regions)
 		return -ENOMEM;
+	scan.size = sizeof(scan);
+	scan.end = end;
+	scan.vec = (uintptr_t)regions;
+	scan.vec_len = REGIONS;
 	while (start < end) {
-		struct pagemap_scan scan = { .size = sizeof(scan),
-			                     .flags = PAGEMAP_SCAN_CHECK_ASYNC,
-			                     .start = start,
-			                     .end = end,
-			                     .vec = (uintptr_t)regions,
-			                     .vec_len = REGIONS,
-			                     .category_mask = PAGEMAP_SCAN_WRITTEN,
-			                     .return_mask = PAGEMAP_SCAN_WRITTEN };
+		scan.start = start;
 		int n = ioctl(pagemap, PAGEMAP_SCAN_IOCTL, &scan);
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0)
 			return -errno;
 		for (int i = 0; i < n; i++)
-			if (ranges_add(changed, regions[i].start, regions[i].end))
+			if (ranges_add(all, regions[i].start, regions[i].end) ||
+			    (some && regions[i].categories & special && ranges_add(some, regions[i].start, regions[i].end)))
 				return -ENOMEM;
 		if (scan.walk_end <= start)
 			return -EIO;
@@ -71,8 +76,35 @@ int watch_changed(int pagemap, uint64_t start, uint64_t end, struct ranges *chan
 	return 0;
 }
 
+int watch_changed(int pagemap, uint64_t start, uint64_t end, struct ranges *changed)
+{
+	const struct pagemap_scan scan = { .flags = PAGEMAP_SCAN_CHECK_ASYNC,
+		                           .category_mask = PAGEMAP_SCAN_WRITTEN,
+		                           .return_mask = PAGEMAP_SCAN_WRITTEN };
+
+	return watch_scan(pagemap, scan, start, end, changed, 0, NULL);
+}
+
+int watch_again(int pagemap, uint64_t start, uint64_t end, struct ranges *changed)
+{
+	const struct pagemap_scan scan = { .flags = PAGEMAP_SCAN_WP_MATCHING | PAGEMAP_SCAN_CHECK_ASYNC,
+		                           .category_mask = PAGEMAP_SCAN_WRITTEN,
+		                           .category_anyof_mask = PAGEMAP_SCAN_PRESENT | PAGEMAP_SCAN_SWAPPED,
+		                           .return_mask = PAGEMAP_SCAN_WRITTEN };
+
+	return watch_scan(pagemap, scan, start, end, changed, 0, NULL);
+}
+
+int watch_contents(int pagemap, uint64_t start, uint64_t end, struct ranges *there, struct ranges *swapped)
+{
+	const uint64_t contents = PAGEMAP_SCAN_PRESENT | PAGEMAP_SCAN_SWAPPED;
+	const struct pagemap_scan scan = { .category_anyof_mask = contents, .return_mask = contents };
+
+	return watch_scan(pagemap, scan, start, end, there, PAGEMAP_SCAN_SWAPPED, swapped);
+}
+
 /* Nothing happens to what is registered already; what is registered elsewhere is refused. */
-static int watch_register(int uffd, uint64_t start, uint64_t end)
+int watch_register(int uffd, uint64_t start, uint64_t end)
 {
 	struct uffdio_register reg = { .range = { start, end - start }, .mode = UFFDIO_REGISTER_MODE_WP };
 
@@ -84,27 +116,34 @@ int watch_is_ours(int uffd, uint64_t start, uint64_t end)
 	return watch_register(uffd, start, end) ? -EBUSY : 0;
 }
 
+/* A step is as long as it takes CLEAR_US: few pages where the kernel is slow, many where there are none. */
+void watch_clear(int uffd, uint64_t start, uint64_t end, unsigned nap)
+{
+	uint64_t step = CLEAR_BYTES;
+
+	for (uint64_t at = start, size; at < end; at += size) {
+		const uint64_t since = timens_stopwatch_us();
+		size = end - at < step ? end - at : step;
+		struct uffdio_writeprotect clear = { .range = { at, size } };
+		ioctl(uffd, UFFDIO_WRITEPROTECT, &clear);
+		const uint64_t us = timens_stopwatch_us() - since;
+		if (us < CLEAR_US / 2)
+			step *= 2;
+		else if (us > CLEAR_US * 2 && step > CLEAR_BYTES)
+			step /= 2;
+		const struct timespec ts = { .tv_sec = (time_t)(us * nap / 1000000), .tv_nsec = (long)(us * nap % 1000000 * 1000) };
+		if (nap)
+			nanosleep(&ts, NULL);
+	}
+}
+
 int watch_arm(int uffd, int pagemap, uint64_t start, uint64_t end)
 {
+	struct ranges changed = { 0 };
 	int err = watch_register(uffd, start, end);
 
-	if (err)
-		return err;
-	while (start < end) {
-		struct pagemap_scan scan = { .size = sizeof(scan),
-			                     .flags = PAGEMAP_SCAN_WP_MATCHING | PAGEMAP_SCAN_CHECK_ASYNC,
-			                     .start = start,
-			                     .end = end,
-			                     .category_mask = PAGEMAP_SCAN_WRITTEN,
-			                     .return_mask = PAGEMAP_SCAN_WRITTEN };
-		if (ioctl(pagemap, PAGEMAP_SCAN_IOCTL, &scan) < 0) {
-			if (errno == EINTR)
-				continue;
-			return -errno;
-		}
-		if (scan.walk_end <= start)
-			return -EIO;
-		start = scan.walk_end;
-	}
-	return 0;
+	if (!err)
+		err = watch_again(pagemap, start, end, &changed);
+	ranges_finish(&changed);
+	return err;
 }

@@ -1,10 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Has the kernel note which pages of another process are written to, by whomever: userfaultfd's write-protection in its
  * asynchronous form, in which the kernel itself takes the mark off a page that is written to and nobody waits. Linux 6.7.
+ *
+ * What a watched target can notice: smaps says "uw"; and a part of a mapping that it moves away with mremap() is not watched any more, so that
+ * moved back it is a mapping of its own, until the watch ends: an mremap() of the whole is refused then.
+ *
  * Sources: Documentation/admin-guide/mm/userfaultfd.rst, pagemap.rst. */
 #ifndef STASIS_TRACK_WATCH_H
 #define STASIS_TRACK_WATCH_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "inject/batch.h"
@@ -15,13 +20,30 @@
  * negative errno: -EINVAL where the kernel has not got the features. */
 int watch_open(struct tracee *worker, const struct batch_place *place, struct undo_journal *journal);
 
-/* Appends the parts of [start, end), a single mapping, that were written to since watch_arm(). -EPERM: nobody watches it. */
+/* Has it watch [start, end), a single mapping, whose pages bear no marks yet. -EBUSY: somebody else does; -EINVAL: of a kind that
+ * cannot be watched; -ESRCH: the userfaultfd is of memory that is no more. */
+int watch_register(int uffd, uint64_t start, uint64_t end);
+
+/* Takes the marks of [start, end) away in small steps, and pauses `nap` times as long as it works. The kernel does the same when `uffd` is closed,
+ * in one step for which it keeps everybody from the mapping, which takes a moment only where there are no marks. (To end the
+ * watch of a part of it only would split the mapping, and the target's mremap() refuses two.) */
+void watch_clear(int uffd, uint64_t start, uint64_t end, unsigned nap);
+
+/* Appends the parts of [start, end), a single mapping, that were written to since watch_arm(), and those that have no contents. -EPERM: nobody
+ * watches it. */
 int watch_changed(int pagemap, uint64_t start, uint64_t end, struct ranges *changed);
+
+/* Begins anew with those of them that have contents, which are appended. */
+int watch_again(int pagemap, uint64_t start, uint64_t end, struct ranges *changed);
+
+/* Appends the parts of [start, end), private anonymous memory, that have contents, and those of them that are swapped out (or
+ * guard regions) to `swapped`, which may be NULL. */
+int watch_contents(int pagemap, uint64_t start, uint64_t end, struct ranges *there, struct ranges *swapped);
 
 /* Whether the watch of [start, end), of which watch_changed() has found one, is that of `uffd`: 0, or -EBUSY. */
 int watch_is_ours(int uffd, uint64_t start, uint64_t end);
 
-/* Begins anew with [start, end): it is watched, and no page of it written to. -EBUSY: somebody else watches it; -ESRCH: the
+/* Begins anew with [start, end): it is watched, and no page of it that has contents written to. -EBUSY: somebody else watches it; -ESRCH: the
  * userfaultfd is of memory that is no more; -EINVAL: of a kind that cannot be watched. */
 int watch_arm(int uffd, int pagemap, uint64_t start, uint64_t end);
 

@@ -3,14 +3,15 @@
 # How long a guest falls silent while a checkpoint is taken: `stasis checkpoint` against QEMU's own ways (background-snapshot, savevm, and
 # migration to a file of a stopped guest), in turns, in the same guest. The guest writes to its memory all the time; its silence is measured
 # from outside in its memory (pulse.c). Prints a table, or with --json one line of JSON per row; times in milliseconds.
-# usage: pause.sh [--json] [--sizes "MIB..."] [--rate MIB_PER_SECOND] [--rounds N] [--peers "NAME..."]
+# usage: pause.sh [--json] [--sizes "MIB..."] [--pages "4K huge"] [--rate MIB_PER_SECOND] [--rounds N] [--peers "NAME..."]
 : "${PULSE:?must name the pulse program}"
 . "$(dirname "$0")/../e2e/lib.sh"
-json= sizes="256 1024" rate=400 rounds=5 peers="stasis background-snapshot stop-and-migrate savevm"
+json= sizes="256 1024" kinds="4K huge" rate=400 rounds=5 peers="stasis background-snapshot stop-and-migrate savevm"
 while [ $# != 0 ]; do
 	case $1 in
 	--json) json=yes ;;
 	--sizes) sizes=$2 && shift ;;
+	--pages) kinds=$2 && shift ;;
 	--rate) rate=$2 && shift ;;
 	--rounds) rounds=$2 && shift ;;
 	--peers) peers=$2 && shift ;;
@@ -59,7 +60,11 @@ migrate() {
 take() { # PEER
 	case $1 in
 	nothing) sleep 2 ;;
-	stasis*) "$STASIS" checkpoint "$pid" -o "$scratch/image" --force >"$scratch/stasis.out" 2>&1 </dev/null || fail "stasis checkpoint" ;;
+	stasis*) # stasis-HOW: --snapshot=HOW
+		local how=${1#stasis}
+		how=${how#-} how=${how:-auto}
+		"$STASIS" checkpoint "$pid" -o "$scratch/image" --force --snapshot="$how" >"$scratch/stasis.out" 2>&1 </dev/null ||
+			fail "stasis checkpoint" ;;
 	background-snapshot)
 		capability background-snapshot true
 		migrate
@@ -73,6 +78,7 @@ take() { # PEER
 		qmp_do '{"execute":"human-monitor-command","arguments":{"command-line":"delvm s"}}' ;;
 	esac
 }
+no_keeper() { ! pgrep -x stasis-track >/dev/null; }
 measure() { # PEER: sets `longest`, `total` (microseconds), from one go
 	local t out
 	sync
@@ -83,10 +89,11 @@ measure() { # PEER: sets `longest`, `total` (microseconds), from one go
 	read -r -t 60 out <&$said || fail "no pulse"
 	sleep 0.3
 	t=$(date +%s%N)
-	case $1 in stasis | nothing) ;; *) qmp_begin ;; esac
+	case $1 in stasis* | nothing) ;; *) qmp_begin ;; esac
 	take "$1"
-	case $1 in stasis | nothing) ;; *) qmp_end ;; esac
+	case $1 in stasis* | nothing) ;; *) qmp_end ;; esac
 	total=$((($(date +%s%N) - t) / 1000))
+	no_keeper || wait_for 60 "the end of the watch" no_keeper # which is part of what the guest feels
 	sleep 0.3
 	echo >&$feed
 	read -r -t 60 out <&$said || fail "the pulse was lost"
@@ -100,12 +107,12 @@ ms() { awk -v us="$1" 'BEGIN { printf "%.1f", us / 1000 }'; }
 
 [ -n "$json" ] || printf '%-8s %-6s %-20s %10s %10s %10s\n' memory pages peer "silent ms" worst "in all ms"
 for size in $sizes; do
-	for pages in 4K huge; do
+	for pages in $kinds; do
 		launcher=()
 		[ $pages = huge ] || launcher=("$PULSE" --small-pages)
 		rm -f "$scratch/disk.qcow2"
 		qemu-img create -q -f qcow2 "$scratch/disk.qcow2" 64M || fail "qemu-img"
-		guest_launch "period=1000 pulse=$rate:$((size * 5 / 8))" "$size" -smp 1 -drive "if=none,id=d,file=$scratch/disk.qcow2,format=qcow2" \
+		guest_launch "period=1000000 pulse=$rate:$((size * 5 / 8))" "$size" -smp 1 -drive "if=none,id=d,file=$scratch/disk.qcow2,format=qcow2" \
 			-device virtio-blk-pci,drive=d
 		wait_for "$E2E_PATIENCE" "the pulse" grep -aq "^PULSE" "$log"
 		sleep 1

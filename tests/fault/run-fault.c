@@ -28,6 +28,8 @@ static const char *const checkpoint_points[] = {
 	"image.write",      "image.fsync",       "image.rename",       NULL,
 };
 
+static const char *const precopy_points[] = { "checkpoint.precopy", "precopy.round", "precopy.pause", NULL };
+
 static const char *const track_points[] = { "track.look", "track.armed", NULL }; /* with --track */
 
 static const char *const restart_points[] = {
@@ -51,6 +53,7 @@ struct fault {
 	const char *image_dir, *image, *good;
 	bool stop, still; /* --stop, --snapshot=stop */
 	bool incremental; /* with `good` for the parent */
+	bool precopy;     /* --snapshot=precopy */
 	bool track;       /* memory is watched; the parent was made so, too */
 };
 
@@ -192,10 +195,12 @@ static void try_checkpoint(struct fault *f, const char *point, enum mode mode)
 		good_checkpoint(f, false);
 
 	snprintf(pid, sizeof(pid), "%d", f->d.pid);
-	const char *args[12] = { "checkpoint", pid, "-o", f->image };
+	const char *args[13] = { "checkpoint", pid, "-o", f->image };
 	int n = 4;
 	if (f->stop || f->still)
 		args[n++] = f->stop ? "--stop" : "--snapshot=stop";
+	if (f->precopy)
+		args[n++] = "--snapshot=precopy";
 	if (f->incremental) {
 		args[n++] = "--incremental";
 		args[n++] = "--parent";
@@ -223,7 +228,9 @@ static void good_checkpoint(struct fault *f, bool stop)
 
 	snprintf(pid, sizeof(pid), "%d", f->d.pid);
 	status = driver_stasis(&f->d, (const char *[]){ "checkpoint", pid, "-o", f->good, "--force", f->track ? "--track=on" : "--track=off",
-	                                                 stop ? "--stop" : NULL, NULL });
+	                                                 stop ? "--stop" : f->precopy ? "--snapshot=precopy" : NULL, NULL });
+	if (status && f->precopy && strstr(driver_output(&f->d), "Linux 6.7"))
+		driver_skip(&f->d, "the kernel does not note what is written to");
 	if (status)
 		driver_fail(&f->d, "an ordinary checkpoint (command %d): wait status %x", f->d.n_runs, status);
 	if (stop)
@@ -293,7 +300,7 @@ static void finish(struct fault *f)
 
 static void usage(void)
 {
-	fprintf(stderr, "usage: run-fault --stasis PATH --mode fail|kill|hang-one|hang-both|repeat [--repeats N] [--stop | --still] [--incremental] [--track] "
+	fprintf(stderr, "usage: run-fault --stasis PATH --mode fail|kill|hang-one|hang-both|repeat [--repeats N] [--stop | --still] [--incremental] [--track] [--precopy] "
 	                "checkpoint|restart WITNESS\n");
 	exit(2);
 }
@@ -302,7 +309,7 @@ int main(int argc, char **argv)
 {
 	static const struct option options[] = {
 		{ "stasis", 1, 0, 's' }, { "mode", 1, 0, 'm' }, { "stop", 0, 0, 'k' }, { "still", 0, 0, 'S' }, { "keep", 0, 0, 'K' }, { "incremental", 0, 0, 'i' },
-		{ "track", 0, 0, 't' }, { "repeats", 1, 0, 'r' }, {}
+		{ "track", 0, 0, 't' }, { "precopy", 0, 0, 'p' }, { "repeats", 1, 0, 'r' }, {}
 	};
 	static char start[LISTING], before[LISTING], after[LISTING];
 	struct fault f = { 0 };
@@ -323,6 +330,8 @@ int main(int argc, char **argv)
 			f.incremental = true;
 		else if (c == 't')
 			f.track = true;
+		else if (c == 'p')
+			f.precopy = true;
 		else if (c == 'r')
 			repeats = atoi(optarg);
 		else if (c == 'm')
@@ -349,13 +358,15 @@ int main(int argc, char **argv)
 		}
 		good_checkpoint(&f, true);
 	} else if (strcmp(argv[optind], "checkpoint") == 0) {
-		if (f.incremental)
+		if (f.incremental || f.precopy)
 			good_checkpoint(&f, false);
 		for (const char *const *point = checkpoint_points; *point; point++)
 			try_checkpoint(&f, *point, mode);
 		for (const char *const *point = track_points; f.track && *point; point++)
 			try_checkpoint(&f, *point, mode);
-		if (f.incremental)
+		for (const char *const *point = precopy_points; f.precopy && *point; point++)
+			try_checkpoint(&f, *point, mode);
+		if (f.incremental || f.precopy)
 			check_parent(&f);
 		good_checkpoint(&f, true);
 	} else {

@@ -20,6 +20,7 @@ struct driver {
 	char last_output[PATH_MAX];
 
 	const char *restart_option; /* for every restart; NULL: none */
+	const char *checkpoint_option; /* for every checkpoint of a target that runs on; NULL: none */
 	const char *restart_fault;  /* armed in every restart; NULL: none */
 
 	pid_t child; /* gen 0 started by us, or a foreground restart; 0 = none */

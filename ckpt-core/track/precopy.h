@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Copies memory of a target while it runs, so that only what was written to in the end is left to be copied while it stands still.
+ *
+ * Theory of operation. The picture that a fork makes (inject/snapshot.h) costs a pause that grows with the number of pages, and then a fault with
+ * a copy for each page that is written to. Large mappings of small pages are therefore copied in rounds instead, as live migration does:
+ * the kernel watches them (watch.h), a round copies what was written to since the last one, and each is shorter than the one before. The
+ * last round is done while the target is stopped; the snapshot child is then made without these mappings.
+ *
+ * Then the watch goes on for the next checkpoint, if one is to be made from the image (track.h). Else a keeper ends it, bit by bit: giving a
+ * page back the right to be written to holds up the target for a few ns, but for 4.6 us and more under a hypervisor with shadow
+ * page tables (measured under PVM).
+ *
+ * A page is protected before it is copied, so a write that comes between is noted. What has contents is asked in the last round
+ * and not before: pages that were given back are not in the image. A mapping that is not what it was when the copying began, which
+ * shows in that nobody watches it any more, is left to the child. Should we die the userfaultfd is closed, and the kernel takes
+ * all marks away. Tests: image-is-of-one-instant (precopy), memory-changes-in-every-way (precopy), precopy faults. */
+#ifndef STASIS_TRACK_PRECOPY_H
+#define STASIS_TRACK_PRECOPY_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "collect/collect.h"
+#include "track/ranges.h"
+
+struct precopy_region { /* one mapping */
+	uint64_t start, end;
+	uint8_t *copy;       /* of it, as long as it is; what has no contents is not there */
+	struct ranges there; /* what had contents when the target was stopped; empty before */
+	bool whole;          /* the copy is what the mapping was when the target was stopped */
+};
+
+struct precopy {
+	struct reporter *rep;
+	pid_t pid;
+	int uffd, pagemap; /* -1 = none */
+	VEC(struct precopy_region) regions;
+	unsigned rounds;       /* while it ran */
+	uint64_t late_bytes;   /* copied while it was stopped */
+	int sock;              /* of the keeper that will end the watch; -1 = none */
+};
+/* clang-format off */
+#define PRECOPY_INIT { .uffd = -1, .pagemap = -1, .sock = -1 }
+/* clang-format on */
+
+/* Chooses what is to be copied of the process that `c` describes: mappings for which that pays, or with `all` whatever can be. Returns
+ * how many bytes that are, 0 for nothing; or -ENOMEM where there is no room for so much more memory, -errno; not worded. */
+int64_t precopy_choose(struct precopy *p, const struct collect *c, bool all);
+
+/* Begins with this userfaultfd of the target's memory (track/watch.h), which is taken over. With `ends` the watch is to be ended, see
+ * precopy_leave(). Returns 0 or a negative errno, not worded. */
+int precopy_begin(struct precopy *p, int uffd, bool ends);
+
+/* Copies while the target runs, until little is left. Returns 0 or a negative errno, not worded: -EAGAIN when memory is
+ * written to faster than it can be copied, -ECANCELED. */
+int precopy_run(struct precopy *p);
+
+/* The last round, while the target is stopped and its memory is as it will be in the image. Mappings for which it fails are not `whole`, and that at
+ * `not_at`, which the child needs: its stack. Returns 0 or a negative errno, worded or -ESRCH, -ECANCELED. */
+int precopy_pause(struct precopy *p, uint64_t not_at);
+
+/* The region that is this mapping, if it is whole; else NULL. */
+struct precopy_region *precopy_find(const struct precopy *p, uint64_t start, uint64_t end);
+
+/* Gives back the memory of the copy of [start, end): it is not read again. */
+void precopy_drop(struct precopy_region *r, uint64_t start, uint64_t end);
+
+/* Hands the watch on: the userfaultfd, and what is marked with it. -1 when there is none, or no memory. */
+int precopy_give(struct precopy *p, struct ranges *ret_marked);
+
+/* Or leaves it to a keeper to end it, once all has gone well. */
+void precopy_leave(struct precopy *p, int pidfd);
+
+/* Ends the watch, if that has not been done, at once; and gives the copies back. */
+void precopy_finish(struct precopy *p);
+
+#endif
