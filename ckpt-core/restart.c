@@ -184,6 +184,7 @@ static int restart_run(struct restore *r, struct stasis_restarted *ret)
 	err = high < 0 ? report_fail(r->rep, -errno, "restart: too few descriptors (ulimit -n): %s", strerror(errno)) : run_controller(r, high);
 	if (high >= 0)
 		close(high);
+	template_leave(r->opt->template);
 	int pidfd = -1;
 	if (!err && (pidfd = (int)syscall(SYS_pidfd_open, r->shared->first, 0)) < 0)
 		pidfd = -1; /* it has ended already; the status pipe tells */
@@ -243,6 +244,8 @@ int stasis_restart(struct stasis_job *job, const struct stasis_restart_options *
 
 	if (!err)
 		err = img_reader_open_with(r.rep, options->image, &(struct img_open_options){ .parent_dir = options->parent_dir }, &r.reader);
+	if (!err && options->template && !template_is_of(options->template, r.reader))
+		err = report_fail(r.rep, -ESTALE, "image %s: it is another one than a moment ago; try again", options->image);
 	if (!err && !(err = restore_load(&r)) && !(err = report_fault(r.rep, "restart.plan")) && !(err = restore_plan(&r, findings)) &&
 	    !options->plan_only && !(err = findings_refuse(findings, r.rep, -EOPNOTSUPP))) {
 		if (!(err = fd_plan_prepare(r.files)) && !(err = report_fault(r.rep, "restart.prepare")))

@@ -87,6 +87,13 @@ struct stasis_restart_options;
 int stasis_page_store_create(struct stasis_job *job, const struct stasis_restart_options *options, struct stasis_page_store **ret);
 void stasis_page_store_destroy(struct stasis_page_store *store);
 
+/* Memory of an image that several restarts of it begin with, and share until they write to it. It lies in the process that calls this, which has to
+ * have one thread, at the addresses of the image; the restarts are to be made by children of that process, out of which
+ * stasis_restart() takes it. Returns 0 or a negative errno, worded. */
+struct stasis_template;
+int stasis_template_create(struct stasis_job *job, const struct stasis_restart_options *options, struct stasis_template **ret);
+void stasis_template_destroy(struct stasis_template *t);
+
 struct stasis_restart_options {
 	const char *image;
 	const char *parent_dir; /* where parents of an incremental image are looked for first; may be NULL */
@@ -101,6 +108,7 @@ struct stasis_restart_options {
 	enum stasis_lazy { STASIS_LAZY_AUTO, STASIS_LAZY_ON, STASIS_LAZY_OFF } lazy;
 	bool lazy_on_touch; /* not in the background: the server stays, and only what is touched takes memory */
 	struct stasis_page_store *store; /* borrowed; may be NULL */
+	struct stasis_template *template; /* the same */
 	/* The target's monotonic clock, and with it a guest's: goes on where it was, or jumps by the real time that has passed. */
 	enum { STASIS_CLOCK_CONTINUE, STASIS_CLOCK_REALTIME } clock;
 	enum stasis_tcp tcp;

@@ -15,6 +15,9 @@ char *clones_word(const char *text, unsigned number);
 int clones_start(const struct cli_command *cmd, struct restart_args *a, const struct stasis_restart_options *options,
                  int (*start)(const struct cli_command *cmd, struct restart_args *a, struct stasis_restart_options *options));
 
+/* In a clone that is ready: waits until all are. Returns 0, or -ECANCELED: then this one has to go. */
+int clones_gate(struct restart_args *a, const struct reporter *rep);
+
 /* In a clone: tells the pid of its target, so that it can be ended. */
 void clones_tell(const struct restart_args *a, pid_t pid);
 

@@ -122,7 +122,8 @@ static int restart_reconnect(void *ctx, pid_t pid)
 	struct handing *h = ctx;
 
 	h->about.pid = pid;
-	return hooks_run(h->s, &h->a->hooks, HOOKS_RECONNECT, &h->about);
+	int err = hooks_run(h->s, &h->a->hooks, HOOKS_RECONNECT, &h->about);
+	return err ? err : clones_gate(h->a, h->s->rep);
 }
 
 /* From here on the terminal is the target's. */
@@ -347,7 +348,7 @@ static int restart_start(const struct cli_command *cmd, struct restart_args *a, 
 	if (session_init(&s, cmd, &a->common, true))
 		return CLI_NOT_STARTED;
 	if (a->detach)
-		status = detach_start(s.rep, &d);
+		status = detach_start(s.rep, a->clone ? &a->clone_gate : NULL, &d);
 	if (status < 0) {
 		if (session_start_job(&s))
 			status = CLI_NOT_STARTED;

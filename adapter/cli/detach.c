@@ -57,7 +57,7 @@ static void detach_send(int fd, struct detach_note note)
 	(void)io_write_all(fd, &note, sizeof(note));
 }
 
-int detach_start(struct reporter *rep, struct detach *ret)
+int detach_start(struct reporter *rep, int *keep, struct detach *ret)
 {
 	int ends[2];
 
@@ -91,11 +91,14 @@ int detach_start(struct reporter *rep, struct detach *ret)
 	}
 	detach_send(ends[1], (struct detach_note){ DETACH_STARTED, getpid() });
 	/* Whatever else the caller had open must not be held open by us for the life of the target. */
+	int kept = keep ? fcntl(*keep, F_DUPFD_CLOEXEC, 5) : -1; /* out of the way of the other */
 	if (ends[1] != 3) {
 		dup3(ends[1], 3, O_CLOEXEC);
 		ends[1] = 3;
 	}
-	close_range(4, ~0u, 0);
+	if (keep)
+		*keep = kept < 0 ? -1 : dup3(kept, 4, O_CLOEXEC);
+	close_range(keep ? 5 : 4, ~0u, 0);
 	ret->fd = ends[1];
 	return -1;
 }

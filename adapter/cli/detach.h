@@ -11,8 +11,9 @@ struct detach {
 };
 
 /* Goes on as the detached process, with -1; in the process that was called, returns its exit status once the other has said it.
- * `*ret` is valid in the former only. Both keep the caller's standard streams until then. */
-int detach_start(struct reporter *rep, struct detach *ret);
+ * `*ret` is valid in the former only, which keeps no other descriptor than `*keep` (its number may change; -1: it could not be kept;
+ * `keep` may be NULL). Both keep the caller's standard streams until then. */
+int detach_start(struct reporter *rep, int *keep, struct detach *ret);
 
 /* Tells the process that was called its exit status, then lets go of the caller's streams and directory. Does nothing when
  * d->fd is -1. */

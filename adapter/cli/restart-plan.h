@@ -14,6 +14,7 @@ struct restart_args {
 	int detach, host_pids, plan, stopped, clones;
 	unsigned clone;    /* which one this is; 0: none */
 	pid_t *clone_pids; /* shared by all of them */
+	int clone_gate;    /* a socket, which all clones have: a byte from each that is ready, and one for each to go */
 };
 
 /* Tells plan hooks what is needed as the map is now, and adds their mappings to it. `*ret_name` is the name that the target

@@ -83,6 +83,9 @@ static int fill_zero(struct fill *f, uint64_t addr, size_t size)
 static int fill_data(struct fill *f, const struct img_extent *e, uint64_t start, size_t size)
 {
 	size_t from = (size_t)e->chunk_page * IMG_PAGE_SIZE + (start - e->offset);
+	const uint8_t *known = template_contents(f->r, (size_t)(e - f->work->extents));
+	if (known)
+		return fill_write(f, start, known + (start - e->offset), size);
 	int err = f->chunk == e->chunk ? 0 : img_reader_chunk(f->r->reader, e->chunk, f->buf, &f->have);
 
 	if (err)
@@ -108,7 +111,7 @@ static int fill_extent(struct fill *f, const struct img_extent *e)
 			                 img_reader_path(r->reader), start);
 		uint64_t stop = end < v->end ? end : v->end;
 		int err = 0;
-		if (!memory_is_kernels(r, v) && !(f->work->lazy->chosen && f->work->lazy->chosen[i]))
+		if (!memory_is_kernels(r, v) && !template_has(r, v) && !(f->work->lazy->chosen && f->work->lazy->chosen[i]))
 			err = e->zero ? fill_zero(f, start, stop - start) : fill_data(f, e, start, stop - start);
 		if (err)
 			return err;

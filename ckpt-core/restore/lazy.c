@@ -63,11 +63,11 @@ static bool has_guards(const struct restore *r, const struct rec_vma *v)
 	return false;
 }
 
-static bool may_be_lazy(const struct rec_vma *v, bool forks)
+static bool may_be_lazy(const struct restore *r, const struct rec_vma *v, bool forks)
 {
 	const uint64_t never = PROC_VMA_GD | PROC_VMA_LO | PROC_VMA_LF | PROC_VMA_DP | PROC_VMA_WF | PROC_VMA_HT | PROC_VMA_SS;
 
-	return v->kind == VMA_ANON && !v->shared && !(v->vm_flags & never) && (forks || v->vm_flags & PROC_VMA_DC);
+	return !template_has(r, v) && v->kind == VMA_ANON && !v->shared && !(v->vm_flags & never) && (forks || v->vm_flags & PROC_VMA_DC);
 }
 
 /* Calls `visit` for every piece [start, end) of contents that lies in mapping number `vma`. */
@@ -118,7 +118,7 @@ static int choose(struct restore *r, struct newborn *nb, const struct img_extent
 	min = min < REGION_MIN || r->opt->lazy_on_touch ? REGION_MIN : min < REGION_MAX_MIN ? min : REGION_MAX_MIN;
 	for (size_t i = 0; i < r->vmas.n && n_regions < LEDGER_REGIONS; i++) {
 		const struct rec_vma *v = &r->vmas.items[i];
-		if (bytes[i] < min || v->process != nb->rec->index || !may_be_lazy(v, forks) || has_guards(r, v))
+		if (bytes[i] < min || v->process != nb->rec->index || !may_be_lazy(r, v, forks) || has_guards(r, v))
 			continue;
 		c->chosen[i] = true;
 		regions[n_regions++] = (struct ledger_region){ .start = v->start, .end = v->end };

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /* Memory of a restart: throws away what the new process was born with, maps what the image says, fills it.
  *
- * Theory of operation. Only two things of the old layout stay: the region (stub and scratch memory) and the kernel's own vdso
- * mappings, which can be moved but not made. Mappings that will get contents are made writable and filled from outside (fill.c), or
+ * Theory of operation. Only three things of the old layout stay: the region (stub and scratch memory), the kernel's own vdso
+ * mappings, which can be moved but not made, and what is the image's already (template.c). Mappings that will get contents are made writable and filled from outside (fill.c), or
  * are watched from here on and filled by a page server while the target runs (lazy.c); their own protection comes after that, then
  * advice, names, locks, protection keys, guards, seals, in this order: a sealed mapping takes none of the others. MADV_HUGEPAGE comes
  * before filling, so that the pages are huge at once. Tests: protected-pages-keep-contents, memory-advice-is-kept. */
@@ -82,7 +82,7 @@ static int clear_old(struct restore *r, struct newborn *nb)
 	struct rseq_configuration conf = { 0 };
 	struct proc_vma *vmas;
 	struct feed f;
-	size_t size, n;
+	size_t size, n, inherited = 0;
 	int err = io_read_filef(&text, &size, "/proc/%d/maps", nb->pid);
 
 	if (err || (err = proc_maps_parse(text, size, &vmas, &n)))
@@ -95,8 +95,9 @@ static int clear_old(struct restore *r, struct newborn *nb)
 		const struct proc_vma *v = &vmas[i];
 		if (proc_vma_is_vdso(v) || !strcmp(v->name, "[vsyscall]") || (v->start >= r->region && v->end <= r->region + REGION_SIZE))
 			continue;
-		if (!(err = feed_room(&f, 1, 0)))
-			batch_call(&f.b, SYS_munmap, 0, v->start, v->end - v->start);
+		for (uint64_t at = v->start, end; at < v->end && !err; at = end)
+			if (!template_next(r->opt->template, &inherited, at, v->end, &end) && !(err = feed_room(&f, 1, 0)))
+				batch_call(&f.b, SYS_munmap, 0, at, end - at);
 	}
 	proc_maps_free(vmas, n);
 	return feed_end(&f, err);
@@ -243,7 +244,7 @@ static int map_all(struct restore *r, struct newborn *nb, const struct img_exten
 		int fd = -1;
 		if (err)
 			break;
-		if (memory_is_kernels(r, v))
+		if (memory_is_kernels(r, v) || template_has(r, v))
 			continue;
 		if (v->kind == VMA_FILE) {
 			bool writable = v->shared && (v->prot & PROT_WRITE || v->vm_flags & PROC_VMA_MW);

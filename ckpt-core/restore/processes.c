@@ -283,6 +283,7 @@ static int init_main(struct restore *r, const struct rec_process *p, int sock, i
 		_exit(1);
 	}
 	/* Hold nothing that belongs to the target: only what reports its end. */
+	template_leave(r->opt->template);
 	int keep = dup2(status_fd, 3) == 3 ? 3 : -1;
 	close_range(0, 2, 0);
 	close_range(4, ~0u, 0);

@@ -95,6 +95,15 @@ struct lazy_choice;
 int fill_hire(struct restore *r);
 int fill_all(struct restore *r, struct newborn *nb, const struct lazy_choice *lazy);
 
+/* template.c: memory that the new process was born with (stasis_template_create). Whether this mapping is; contents that each has to have for itself; whether the template is of this image;
+ * whether `at` is in it, and up to where, `end` at most, that holds, for ascending addresses, `*i` being 0 at first; and takes it out
+ * of this process. */
+bool template_has(const struct restore *r, const struct rec_vma *v);
+const uint8_t *template_contents(const struct restore *r, size_t extent); /* by its number; NULL: it has none */
+bool template_is_of(const struct stasis_template *t, const struct img_reader *reader);
+bool template_next(const struct stasis_template *t, size_t *i, uint64_t at, uint64_t end, uint64_t *ret_end);
+void template_leave(const struct stasis_template *t);
+
 /* lazy.c: which mappings are filled while the target runs: chosen, once they are mapped; and by whom, once all else is done. */
 struct lazy_choice {
 	bool *chosen;           /* by the index of the mapping */

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # Many from one: how long it takes from `stasis restart --clones N` until each of them has ticked, and how much memory they have for themselves and
-# share, against N restarts that read everything (eager), as far as these fit. The guest has filled half of its memory with random data and ticks every 500 ms: many guests that wait, as those of a test farm do.
+# share, against N restarts that read everything (eager), as far as these fit. The guest has filled half of its memory with random data and read it once, and ticks every 500 ms: many guests that wait, as those of a test farm do.
 # usage: clones.sh [--json] [--size MIB] [N...]		default: 10 50
 . "$(dirname "$0")/../e2e/lib.sh"
 json= size=256
@@ -59,9 +59,9 @@ measure() { # WAY
 	clones_end
 }
 
-guest_words="quiet panic=-1 period=500"
-guest_start "fill=$((size / 2))" "$size" >&2
-wait_ticks 4
+guest_words="quiet panic=-1 period=500 nap=1000000"
+guest_start "fill=$((size / 2))" "$size" -smp 1 >&2
+wait_for "$E2E_PATIENCE" "ticks" grep -q "^TICK .* 0 8 " "$log"
 run_stasis checkpoint "$pid" -o "$image" --compress=none --stop >&2
 log_bytes=$(log_size)
 for n in "${numbers[@]}"; do

@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # One image is restarted four times at once: each clone ticks on by itself, with files and sockets of its own and little memory of
-# its own; hooks are told which clone it is; a clone can be checkpointed; if one cannot be started none is left.
+# its own; hooks are told which clone it is; a clone can be checkpointed and cloned; if one cannot be started, or whoever starts them is
+# killed, none is left.
 E2E_JUMP_MS=30000 # many guests on few processors
 . "$(dirname "$0")/lib.sh"
 guest_files
@@ -43,6 +44,22 @@ for i in $(seq $n); do
 done
 wait_for 10 "nothing to be left" test -z "$(ours)"
 
+# Whoever starts them is killed while some wait for the others.
+cat >"$scratch/slow" <<END
+#!/bin/sh
+if jq -e '.event == "reconnect" and .clone == 4' >/dev/null; then
+	touch "$scratch/slow.begun"
+	exec sleep 5
+fi
+END
+chmod +x "$scratch/slow"
+clone_all --hook "$scratch/slow" &
+own $!
+wait_for 20 "the slow clone" test -e "$scratch/slow.begun"
+kill -9 "$(pgrep -P $! -x stasis || echo $!)"
+nothing_is_left() { test -z "$(ours)"; }
+wait_for 20 "nothing to be left" nothing_is_left
+
 cat >"$scratch/hook" <<END
 #!/bin/sh
 jq -r '.event + " " + (.clone | tostring)' >>"$scratch/hook.log"
@@ -57,14 +74,22 @@ for i in $(seq $n); do
 	clone_paths $i
 	guest_answers
 	same_guest "$nonce"
-	step "clone $i: $(awk '/^Anonymous:/ { print $2 }' "/proc/$pid/smaps_rollup") KiB of its own"
+	of_its_own=$(awk '/^Private_Dirty:/ { print $2 }' "/proc/$pid/smaps_rollup")
+	[ "$of_its_own" -lt 65536 ] || fail "clone $i has $of_its_own KiB of its own"
+	step "clone $i: $of_its_own KiB of its own"
 done
 clone_paths 2
 take_checkpoint "$pid" "$scratch/second.stasis" --stop
-image=$scratch/second.stasis
-restart_image "$image" --lazy=on
-wait_ticks 5
-same_guest "$nonce"
-for i in 1 3 4; do end_process "$(cat "$scratch/$i/pid")"; done
-end_process "$pid"
+for i in 1 3 4; do end_process "$(cat "$scratch/$i/pid")"; rm -f "$scratch/$i/pid"; done
+# Clones of a clone, which have only what they have touched.
+image=$scratch/second.stasis n=2
+cp "$log" "$scratch/1/console.log"
+clone_all --lazy=on --map "file:$scratch/2/qemu.pid=$scratch/{n}/qemu.pid" || fail "lazy clones of a clone"
+for i in 1 2; do own "$(cat "$scratch/$i/pid")"; done
+for i in 1 2; do
+	clone_paths $i
+	wait_ticks 5
+	same_guest "$nonce"
+	end_process "$pid"
+done
 wait_for 10 "nothing to be left" test -z "$(ours)"

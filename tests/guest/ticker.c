@@ -31,7 +31,7 @@
 
 struct ticker {
 	uint64_t nonce;
-	unsigned period_ms, fill_mib, churn_mib, n_cpus;
+	unsigned period_ms, fill_mib, churn_mib, nap_ms, n_cpus;
 	const char *disk; /* directory on the guest's disk, NULL = none */
 };
 
@@ -134,7 +134,7 @@ static uint64_t chunk_verify(const uint64_t *chunk, uint64_t seed, unsigned cpu,
 	return sum;
 }
 
-/* Fills this CPU's share of the area, then for ever verifies all of it and rewrites a part of it with new data. */
+/* Fills this CPU's share of the area, then for ever verifies all of it, rewrites a part of it with new data, and naps. */
 static void *fill_thread(void *arg)
 {
 	const struct worker *w = arg;
@@ -163,7 +163,7 @@ static void *fill_thread(void *arg)
 			seeds[next] = word_at(t->nonce ^ w->cpu, made++);
 			chunk_fill(area + next * CHUNK_WORDS, seeds[next]);
 		}
-		sleep_ms(200);
+		sleep_ms(t->nap_ms);
 	}
 	return NULL;
 }
@@ -223,17 +223,18 @@ static unsigned number(const char *text)
 
 int main(int argc, char **argv)
 {
-	static struct ticker t = {.period_ms = 100};
+	static struct ticker t = {.period_ms = 100, .nap_ms = 200};
 	int opt;
 
-	while ((opt = getopt(argc, argv, "p:f:c:d:")) != -1) {
+	while ((opt = getopt(argc, argv, "p:f:c:n:d:")) != -1) {
 		switch (opt) {
 		case 'p': t.period_ms = number(optarg); break;
 		case 'f': t.fill_mib = number(optarg); break;
 		case 'c': t.churn_mib = number(optarg); break;
+		case 'n': t.nap_ms = number(optarg); break;
 		case 'd': t.disk = optarg; break;
 		default:
-			fprintf(stderr, "usage: ticker [-p PERIOD_MS] [-f FILL_MIB] [-c CHURN_MIB] [-d DISK_DIRECTORY]\n");
+			fprintf(stderr, "usage: ticker [-p PERIOD_MS] [-f FILL_MIB] [-c CHURN_MIB] [-n NAP_MS] [-d DISK_DIRECTORY]\n");
 			return 2;
 		}
 	}
