@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
+/* Threads for as many processors as there are. Signals stay with those that were there before. */
 #include "base/cpus.h"
 
 #include <sched.h>

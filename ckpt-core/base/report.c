@@ -11,7 +11,7 @@
 
 void report_init(struct reporter *rep, const struct report_sink *sink, enum report_level level)
 {
-	*rep = (struct reporter){ .level = level };
+	*rep = (struct reporter){ .level = level, .lock = PTHREAD_MUTEX_INITIALIZER };
 	if (sink)
 		rep->sink = *sink;
 }
@@ -32,12 +32,15 @@ static void report_say(struct reporter *rep, enum report_level level, const char
 		return;
 	if (vasprintf(&text, fmt, ap) < 0)
 		return;
+	pthread_mutex_lock(&rep->lock);
 	if (rep->sink.message)
 		rep->sink.message(rep->sink.ctx, level, text);
-	if (level == REPORT_ERROR && !rep->first_error)
+	if (level == REPORT_ERROR && !rep->first_error) {
 		rep->first_error = text;
-	else
-		free(text);
+		text = NULL;
+	}
+	pthread_mutex_unlock(&rep->lock);
+	free(text);
 }
 
 int report_fail(struct reporter *rep, int err, const char *fmt, ...)
@@ -64,8 +67,11 @@ REPORT_DEFINE(report_debug, REPORT_DEBUG)
 
 void report_progress(struct reporter *rep, const char *phase, uint64_t done, uint64_t total)
 {
-	if (rep && rep->sink.progress)
-		rep->sink.progress(rep->sink.ctx, phase, done, total);
+	if (!rep || !rep->sink.progress)
+		return;
+	pthread_mutex_lock(&rep->lock);
+	rep->sink.progress(rep->sink.ctx, phase, done, total);
+	pthread_mutex_unlock(&rep->lock);
 }
 
 bool report_cancelled(const struct reporter *rep)

@@ -4,6 +4,7 @@
 #ifndef STASIS_BASE_REPORT_H
 #define STASIS_BASE_REPORT_H
 
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -21,6 +22,7 @@ struct report_sink {
 
 struct reporter {
 	struct report_sink sink;
+	pthread_mutex_t lock;     /* threads speak one at a time, to a sink that need not know of them; all zero at first */
 	enum report_level level;  /* the most talkative level that is passed on */
 	char *faults;             /* "name[=errno|kill|hang][,name...]"; NULL when no fault is armed; owned */
 	char *first_error;        /* wording of the first error said, NULL if none; owned */

@@ -54,6 +54,7 @@ bench first-tick "from the command to the guest's first tick, ms" '"\(.mib) MiB 
 bench write "until the image is on the disk, ms" '"\(.mib) MiB \(.what)\t\(.ms)", "\(.mib) MiB \(.peer)\t\(.peer_ms)"' ${quick:+--sizes 256 --rounds 2}
 bench clones "until all tick, ms" '"\(.clones) clones of \(.mib) MiB, lazy=\(.lazy)\t\(.all_tick_ms)"' ${quick:+10}
 bench incremental "a checkpoint, ms" '"\(.mib) MiB \(.pages) \(.codec) \(.way)\t\(.total_us / 1000)"' ${quick:+--sizes 256 --rounds 2}
+bench idle "what a guest does while no checkpoint is under way, of what it does without stasis" '"\(.what)\t\(.ratio)"' ${quick:+--rounds 1}
 if [ -s "$dir/plot.tsv" ]; then
 	plot
 	echo "== $dir/bench.svg"

@@ -1,12 +1,12 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# How long a guest falls silent while a checkpoint is taken: `stasis checkpoint` against QEMU's own ways (background-snapshot, savevm, and
+# How long a guest falls silent while a checkpoint is taken: `stasis checkpoint` (as it is, and with --snapshot=fork) against QEMU's own ways (background-snapshot, savevm, and
 # migration to a file of a stopped guest), in turns, in the same guest. The guest writes to its memory all the time; its silence is measured
 # from outside in its memory (pulse.c). Prints a table, or with --json one line of JSON per row; times in milliseconds.
 # usage: pause.sh [--json] [--sizes "MIB..."] [--pages "4K huge"] [--rate MIB_PER_SECOND] [--rounds N] [--peers "NAME..."]
 : "${PULSE:?must name the pulse program}"
 . "$(dirname "$0")/../e2e/lib.sh"
-json= sizes="256 1024" kinds="4K huge" rate=400 rounds=5 peers="stasis background-snapshot stop-and-migrate savevm"
+json= sizes="256 1024" kinds="4K huge" rate=400 rounds=5 peers="stasis stasis-fork background-snapshot stop-and-migrate savevm"
 while [ $# != 0 ]; do
 	case $1 in
 	--json) json=yes ;;
