@@ -305,7 +305,7 @@ static int phase_precopy(struct checkpoint *cp)
 	if (cp->opt->stop || !(must || cp->opt->snapshot == STASIS_SNAPSHOT_AUTO) || (cp->parent && cp->track.had_keeper) || cp->look_anew)
 		return 0;
 	int64_t size = precopy_choose(&cp->precopy, &cp->found.collect, must);
-	int err = size < 0 ? (int)size : 0;
+	int err = size < 0 ? (int)size : size > 0 ? watch_try() : 0;
 	if (size > 0 && !(err = precopy_arm(cp)))
 		err = precopy_run(&cp->precopy);
 	if (!err || err == -ECANCELED || err == -ESRCH || cp->rep->first_error)
@@ -374,7 +374,7 @@ static int snapshot_ranges(const struct collect *c, const struct precopy *precop
 static int precopy_last(struct checkpoint *cp)
 {
 	struct ranges marked = { 0 };
-	int err = precopy_pause(&cp->precopy, cp->found.collect.place.area), uffd = -1;
+	int err = precopy_pause(&cp->precopy, &cp->found.collect), uffd = -1;
 
 	if (!err && cp->track.arm && (uffd = precopy_give(&cp->precopy, &marked)) >= 0)
 		track_adopt(&cp->track, uffd, &marked);

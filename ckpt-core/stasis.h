@@ -89,7 +89,7 @@ void stasis_page_store_destroy(struct stasis_page_store *store);
 
 /* Memory of an image that several restarts of it begin with, and share until they write to it. It lies in the process that calls this, which has to
  * have one thread, at the addresses of the image; the restarts are to be made by children of that process, out of which
- * stasis_restart() takes it. Returns 0 or a negative errno, worded. */
+ * stasis_restart() takes it. Returns 0 or a negative errno, worded, or not worded -ENOSPC: there is not so much memory free. */
 struct stasis_template;
 int stasis_template_create(struct stasis_job *job, const struct stasis_restart_options *options, struct stasis_template **ret);
 void stasis_template_destroy(struct stasis_template *t);

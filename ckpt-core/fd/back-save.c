@@ -18,6 +18,7 @@
 #include <time.h>
 
 #include "base/io.h"
+#include "base/memory.h"
 #include "fd/source.h"
 
 #define TICK_WAIT_MAX_NS 20000000ll /* two ticks at 100 Hz */
@@ -266,13 +267,7 @@ static int clone_file(struct fd_capture *cap, const struct fd_back *back, int so
 /* Bytes that own copies may take: a quarter of what the host has to spare. */
 static uint64_t copy_budget(void)
 {
-	AUTO_FREE char *text = NULL;
-	unsigned long long kib = 0;
-
-	if (io_read_filef(&text, NULL, "/proc/meminfo"))
-		return 0;
-	const char *line = strstr(text, "MemAvailable:");
-	return line && sscanf(line, "MemAvailable: %llu", &kib) == 1 ? kib * 1024 / 4 : 0;
+	return memory_available() / 4;
 }
 
 /* Memory can be copied several times faster than it can be packed, and the target stands still. -1 when it does not fit. */

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/memory.h"
 #include "lazy/serve.h"
 #include "proc/maps.h"
 #include "restore/restore.h"
@@ -147,13 +148,27 @@ static int template_keep_rest(struct restore *r, struct stasis_template *t)
 	return err;
 }
 
+/* What it takes, about: all pages of the image, in huge pages where there may be few of them. */
+static bool template_fits(const struct restore *r)
+{
+	size_t n;
+	uint64_t bytes = 0;
+	const struct img_extent *e = img_reader_extents(r->reader, r->processes.items[0].space, &n);
+
+	for (size_t i = 0; i < n; i++)
+		bytes += extent_bytes(&e[i]);
+	return bytes + bytes / 2 < memory_available() && !report_is_armed(r->rep, "template.full");
+}
+
 int stasis_template_create(struct stasis_job *job, const struct stasis_restart_options *options, struct stasis_template **ret)
 {
 	struct restore r = { .job = job, .rep = &job->rep, .opt = options };
 	struct stasis_template *t = calloc(1, sizeof(*t));
 	int err = t ? img_reader_open_with(r.rep, options->image, &(struct img_open_options){ .parent_dir = options->parent_dir }, &r.reader) : -ENOMEM;
 
-	if (!err && !(err = restore_load(&r))) {
+	if (!err && !(err = restore_load(&r)) && !template_fits(&r))
+		err = -ENOSPC;
+	else if (!err) {
 		memcpy(t->content_id, img_reader_content_id(r.reader), sizeof(t->content_id));
 		for (size_t i = 0; i < r.vmas.n && !err; i++)
 			if (r.vmas.items[i].process == 0 && may_be_shared(&r.vmas.items[i]))

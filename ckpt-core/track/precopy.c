@@ -14,6 +14,7 @@
 
 #include "base/cleanup.h"
 #include "base/io.h"
+#include "base/memory.h"
 #include "proc/pagemap.h"
 #include "track/keeper.h"
 #include "track/watch.h"
@@ -43,18 +44,6 @@ static const struct proc_vma *precopy_vma(const struct collect *c, uint64_t star
 		if (c->vmas[i].start == start)
 			return &c->vmas[i];
 	return NULL;
-}
-
-/* Memory that can be had without hurting anybody; bytes. */
-static uint64_t memory_available(void)
-{
-	AUTO_FREE char *text = NULL;
-	unsigned long long kib;
-
-	if (io_read_filef(&text, NULL, "/proc/meminfo"))
-		return 0;
-	const char *line = strstr(text, "MemAvailable:");
-	return line && sscanf(line, "MemAvailable: %llu", &kib) == 1 ? kib * 1024 : 0;
 }
 
 static int region_add(struct precopy *p, const struct proc_vma *v)
@@ -239,14 +228,23 @@ static int region_last(struct precopy *p, struct precopy_region *r)
 	return err;
 }
 
-int precopy_pause(struct precopy *p, uint64_t not_at)
+/* Whether it is still what was chosen, and not what the child works with: the stack of the worker. */
+static bool region_is_there(const struct precopy_region *r, const struct collect *c)
+{
+	for (size_t i = 0; i < c->mappings.n; i++)
+		if (c->mappings.items[i].start == r->start)
+			return c->mappings.items[i].end == r->end && precopy_can(c, i) && !(c->place.area >= r->start && c->place.area < r->end);
+	return false;
+}
+
+int precopy_pause(struct precopy *p, const struct collect *c)
 {
 	int err = p->regions.n ? report_fault(p->rep, "precopy.pause") : 0;
 
 	vec_each(&p->regions, r) {
 		if (err || !r->copy)
 			continue;
-		int why = not_at >= r->start && not_at < r->end ? -EBUSY : region_last(p, r);
+		int why = region_is_there(r, c) ? region_last(p, r) : -EBUSY;
 		r->whole = !why;
 		if (why == -ECANCELED || why == -ESRCH)
 			err = why;

@@ -55,9 +55,9 @@ int precopy_begin(struct precopy *p, int uffd, bool ends);
  * written to faster than it can be copied, -ECANCELED. */
 int precopy_run(struct precopy *p);
 
-/* The last round, while the target is stopped and its memory is as it will be in the image. Mappings for which it fails are not `whole`, and that at
- * `not_at`, which the child needs: its stack. Returns 0 or a negative errno, worded or -ESRCH, -ECANCELED. */
-int precopy_pause(struct precopy *p, uint64_t not_at);
+/* The last round, while the target, as `c` has it now, is stopped and its memory is as it will be in the image. Mappings that are others by now, or for
+ * which it fails, are not `whole`. Returns 0 or a negative errno, worded or -ESRCH, -ECANCELED. */
+int precopy_pause(struct precopy *p, const struct collect *c);
 
 /* The region that is this mapping, if it is whole; else NULL. */
 struct precopy_region *precopy_find(const struct precopy *p, uint64_t start, uint64_t end);

@@ -19,6 +19,14 @@
 #define CLEAR_BYTES 65536ul /* at least, without a pause */
 #define CLEAR_US 10
 
+int watch_try(void)
+{
+	struct uffdio_api api = { .api = UFFD_API, .features = UFFD_FEATURE_WP_ASYNC };
+	AUTO_CLOSE int fd = (int)syscall(SYS_userfaultfd, UFFD_USER_MODE_ONLY | O_CLOEXEC | O_NONBLOCK);
+
+	return fd < 0 || ioctl(fd, UFFDIO_API, &api) < 0 ? -errno : 0;
+}
+
 int watch_open(struct tracee *worker, const struct batch_place *place, struct undo_journal *journal)
 {
 	struct uffdio_api api = { .api = UFFD_API, .features = UFFD_FEATURE_WP_ASYNC };

@@ -16,6 +16,9 @@
 #include "inject/undo.h"
 #include "track/ranges.h"
 
+/* Whether this kernel can do it, for us. Returns 0, or a negative errno: -EINVAL where it has not got the features. */
+int watch_try(void);
+
 /* A userfaultfd of the stopped target's memory, ready for use; the target's own descriptors show nothing of it. Returns it or a
  * negative errno: -EINVAL where the kernel has not got the features. */
 int watch_open(struct tracee *worker, const struct batch_place *place, struct undo_journal *journal);

@@ -81,10 +81,10 @@ done
 clone_paths 2
 take_checkpoint "$pid" "$scratch/second.stasis" --stop
 for i in 1 3 4; do end_process "$(cat "$scratch/$i/pid")"; rm -f "$scratch/$i/pid"; done
-# Clones of a clone, which have only what they have touched.
+# Clones of a clone, which have only what they have touched, as when there is no room for all of it.
 image=$scratch/second.stasis n=2
 cp "$log" "$scratch/1/console.log"
-clone_all --lazy=on --map "file:$scratch/2/qemu.pid=$scratch/{n}/qemu.pid" || fail "lazy clones of a clone"
+STASIS_FAULT=template.full clone_all --map "file:$scratch/2/qemu.pid=$scratch/{n}/qemu.pid" || fail "lazy clones of a clone"
 for i in 1 2; do own "$(cat "$scratch/$i/pid")"; done
 for i in 1 2; do
 	clone_paths $i
