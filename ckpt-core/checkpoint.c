@@ -343,7 +343,8 @@ static int phase_collect(struct checkpoint *cp)
 	for (size_t i = 0; i < c->n_vmas && !err; i++)
 		if (proc_vma_is_vdso(&c->vmas[i]))
 			err = freeze_leave(cp->rep, &cp->frozen, c->vmas[i].start, c->vmas[i].end);
-	if (err || (err = settle(cp, c->vmas, c->n_vmas, &c->worker, &c->place)) || (err = snapshot_sweep(c->worker, &c->place)) || (err = collect_process(c)) || (err = collect_threads(c)) || (err = host_capture(&cp->host)))
+	if (err || (err = settle(cp, c->vmas, c->n_vmas, &c->worker, &c->place)) || (err = snapshot_sweep(c->worker, &c->place)) ||
+	    (err = collect_process(c)) || (err = collect_threads(c)) || (err = host_capture(&cp->host)))
 		return err;
 	if (cp->opt->name && !(cp->host.name = strdup(cp->opt->name)))
 		return -ENOMEM;
@@ -488,14 +489,13 @@ static void end_child(struct checkpoint *cp)
 static int phase_commit(struct checkpoint *cp)
 {
 	struct stasis_checkpoint_result *res = &cp->shared->result;
-	const bool was_child = cp->child;
 
+	res->snapshot = !cp->child ? STASIS_SNAPSHOT_STOP : cp->precopy.regions.n ? STASIS_SNAPSHOT_PRECOPY : STASIS_SNAPSHOT_FORK;
 	end_child(cp);
 	int err = img_writer_commit(cp->writer);
 	if (err)
 		return err;
 	img_writer_get_stats(cp->writer, &res->stats);
-	res->snapshot = cp->opt->stop || !was_child ? STASIS_SNAPSHOT_STOP : cp->precopy.regions.n ? STASIS_SNAPSHOT_PRECOPY : STASIS_SNAPSHOT_FORK;
 	res->tracked = cp->track.known;
 	precopy_leave(&cp->precopy, cp->pidfd);
 	res->tracks = track_keep(&cp->track, img_writer_content_id(cp->writer));

@@ -171,11 +171,13 @@ static int start_party(const struct cli_command *cmd, struct restart_args *a, st
 /* Memory that they all begin with; where there is no room for that, or it is not to be read before, what they read. */
 static int share_memory(struct stasis_job *job, const struct stasis_restart_options *options, struct stasis_restart_options *each)
 {
-	int err = options->lazy == STASIS_LAZY_ON ? -ENOSPC : stasis_template_create(job, options, &each->template);
+	int err = -ENOSPC;
 
-	if (err != -ENOSPC || options->lazy == STASIS_LAZY_OFF)
-		return err == -ENOSPC ? 0 : err;
-	return stasis_page_store_create(job, options, &each->store);
+	if (options->lazy != STASIS_LAZY_ON)
+		err = stasis_template_create(job, options, &each->template);
+	if (err != -ENOSPC)
+		return err;
+	return options->lazy == STASIS_LAZY_OFF ? 0 : stasis_page_store_create(job, options, &each->store);
 }
 
 int clones_start(const struct cli_command *cmd, struct restart_args *a, const struct stasis_restart_options *options,
@@ -191,8 +193,7 @@ int clones_start(const struct cli_command *cmd, struct restart_args *a, const st
 	a->clone_pids = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (a->clone_pids == MAP_FAILED) {
 		report_fail(s.rep, -errno, "no memory for %d clones", a->clones);
-	} else if (!session_start_job(&s) &&
-	           !share_memory(s.job, options, &each)) {
+	} else if (!session_start_job(&s) && !share_memory(s.job, options, &each)) {
 		each.lazy_on_touch = true;
 		status = start_party(cmd, a, &each, s.rep, start);
 		for (int i = 0; status && i < a->clones; i++)

@@ -225,35 +225,30 @@ static const struct proc_vma *mapping_at(const struct proc_vma *vmas, size_t n, 
 	return *at < n && vmas[*at].start == start ? &vmas[*at] : NULL;
 }
 
-/* `vmas`: of the child, or of the target, which may have come by other mappings since. */
-static int verify_flags(const struct collect *c, const struct proc_vma *vmas, size_t n, const struct precopy *precopy, bool child)
+/* Those that `child` has inherited, or those that were left out of it, of which the target, which may have come by other mappings since, still has
+ * the flags. */
+static int verify_flags(const struct collect *c, pid_t pid, const struct precopy *precopy, bool child)
 {
-	size_t at = 0;
+	struct proc_vma *vmas = NULL;
+	size_t n = 0, at = 0;
+	int err = read_mappings("smaps", pid, &vmas, &n);
 
-	for (size_t i = 0; i < c->n_vmas; i++) {
+	for (size_t i = 0; i < c->n_vmas && !err; i++) {
 		const struct proc_vma *v = &c->vmas[i], *now = mapping_at(vmas, n, &at, v->start);
 		if (child == (precopy_find(precopy, v->start, v->end) != NULL))
 			continue;
 		if (now ? (now->vm_flags ^ (v->vm_flags & ~(child ? PROC_VMA_WF : 0))) & ~NOT_INHERITED : !(v->vm_flags & PROC_VMA_DC))
-			return -ESTALE;
+			err = -ESTALE;
 	}
-	return 0;
+	proc_maps_free(vmas, n);
+	return err;
 }
 
 int collect_verify(const struct collect *c, pid_t child, const struct precopy *precopy)
 {
-	int err = 0;
+	int err = c->adopted ? verify_flags(c, child, precopy, true) : 0;
 
-	for (int i = 0; i < 2 && c->adopted && !err; i++) {
-		struct proc_vma *vmas = NULL;
-		size_t n = 0;
-		if (i == 1 && !precopy->regions.n)
-			break;
-		if (!(err = read_mappings("smaps", i == 0 ? child : c->proc.pid, &vmas, &n)))
-			err = verify_flags(c, vmas, n, precopy, i == 0);
-		proc_maps_free(vmas, n);
-	}
-	return err;
+	return !err && c->adopted && precopy->regions.n ? verify_flags(c, c->proc.pid, precopy, false) : err;
 }
 
 /* Looks for who watches only when somebody does: it takes a look at every process. */

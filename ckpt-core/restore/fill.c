@@ -29,7 +29,7 @@ struct fill_work {
 	const struct img_extent *extents;
 	size_t n_extents;
 	const uint8_t *zero; /* a chunk */
-	pthread_mutex_t lock; /* guards the rest, and the reporter */
+	pthread_mutex_t lock; /* guards the rest */
 	size_t next;          /* the first extent that nobody has taken */
 	uint64_t done, total; /* bytes */
 	int err;

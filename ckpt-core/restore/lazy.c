@@ -65,9 +65,7 @@ static bool has_guards(const struct restore *r, const struct rec_vma *v)
 
 static bool may_be_lazy(const struct restore *r, const struct rec_vma *v, bool forks)
 {
-	const uint64_t never = PROC_VMA_GD | PROC_VMA_LO | PROC_VMA_LF | PROC_VMA_DP | PROC_VMA_WF | PROC_VMA_HT | PROC_VMA_SS;
-
-	return !template_has(r, v) && v->kind == VMA_ANON && !v->shared && !(v->vm_flags & never) && (forks || v->vm_flags & PROC_VMA_DC);
+	return memory_is_plain(v) && !template_has(r, v) && (forks || v->vm_flags & PROC_VMA_DC);
 }
 
 /* Calls `visit` for every piece [start, end) of contents that lies in mapping number `vma`. */

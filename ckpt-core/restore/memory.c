@@ -200,6 +200,13 @@ bool memory_is_kernels(const struct restore *r, const struct rec_vma *v)
 	return v->kind == VMA_VDSO && !(r->foreign_vdso && !strcmp(v->name, "[vdso]"));
 }
 
+bool memory_is_plain(const struct rec_vma *v)
+{
+	const uint64_t never = PROC_VMA_GD | PROC_VMA_LO | PROC_VMA_LF | PROC_VMA_DP | PROC_VMA_WF | PROC_VMA_HT | PROC_VMA_SS;
+
+	return v->kind == VMA_ANON && !v->shared && !(v->vm_flags & never);
+}
+
 /* True when the image has pages for this mapping, so that it has to be writable for a while. */
 static bool has_pages(const struct img_extent *e, size_t n, const struct rec_vma *v)
 {

@@ -89,6 +89,10 @@ int memory_restore(struct restore *r, struct newborn *nb);
 /* Mappings that are the kernel's to make; an old vdso under another kernel is memory like any other. */
 bool memory_is_kernels(const struct restore *r, const struct rec_vma *v);
 
+/* Private anonymous memory that stays where it is, and that nothing but its contents is said of: no stack that grows, not locked, nothing that
+ * a child would not inherit. */
+bool memory_is_plain(const struct rec_vma *v);
+
 /* fill.c: contents of all mappings but those that `lazy` names (may be NULL: none). Threads for that have to be hired before the
  * controller makes namespaces; fill_all lets them go, or they end with the controller. Returns 0 or -ENOMEM. */
 struct lazy_choice;

@@ -38,9 +38,7 @@ struct stasis_template {
 /* mlock() takes a copy of all of it, a stack that grows is never where it was, and what is wiped or dropped is not inherited. */
 static bool may_be_shared(const struct rec_vma *v)
 {
-	const uint64_t never = PROC_VMA_GD | PROC_VMA_LO | PROC_VMA_LF | PROC_VMA_DP | PROC_VMA_WF | PROC_VMA_HT | PROC_VMA_SS;
-
-	return v->kind == VMA_ANON && !v->shared && !(v->vm_flags & never) && v->end - v->start >= MAPPING_MIN;
+	return memory_is_plain(v) && v->process == 0 && v->end - v->start >= MAPPING_MIN;
 }
 
 static bool is_shared(const struct stasis_template *t, uint64_t start, uint64_t end)
@@ -55,7 +53,7 @@ bool template_has(const struct restore *r, const struct rec_vma *v)
 {
 	const struct stasis_template *t = r->opt->template;
 
-	return t && v->process == 0 && may_be_shared(v) && is_shared(t, v->start, v->end);
+	return t && v->process == 0 && is_shared(t, v->start, v->end);
 }
 
 const uint8_t *template_contents(const struct restore *r, size_t extent)
@@ -103,7 +101,7 @@ static int template_fill(struct restore *r, struct stasis_template *t)
 		return -ENOMEM;
 	for (size_t i = 0; i < r->vmas.n; i++) {
 		const struct rec_vma *v = &r->vmas.items[i];
-		others[i] = v->process || !may_be_shared(v) || !is_shared(t, v->start, v->end);
+		others[i] = v->process || !is_shared(t, v->start, v->end);
 	}
 	int err = fill_hire(r);
 	if (!err)
@@ -171,7 +169,7 @@ int stasis_template_create(struct stasis_job *job, const struct stasis_restart_o
 	else if (!err) {
 		memcpy(t->content_id, img_reader_content_id(r.reader), sizeof(t->content_id));
 		for (size_t i = 0; i < r.vmas.n && !err; i++)
-			if (r.vmas.items[i].process == 0 && may_be_shared(&r.vmas.items[i]))
+			if (may_be_shared(&r.vmas.items[i]))
 				err = template_map(t, &r.vmas.items[i], r.rep);
 		if (!err)
 			err = template_fill(&r, t);

@@ -179,13 +179,13 @@ int precopy_run(struct precopy *p)
 	uint64_t last = UINT64_MAX, bytes = 0;
 	int err = 0;
 
-	for (p->rounds = 0; !err && p->rounds < ROUNDS; p->rounds++, last = bytes) {
+	for (unsigned round = 0; !err && round < ROUNDS; round++, last = bytes) {
 		if (!(err = report_fault(p->rep, "precopy.round")))
-			err = precopy_round(p, p->rounds == 0, &bytes);
-		report_debug(p->rep, "precopy: round %u: %lu KiB", p->rounds, bytes >> 10);
+			err = precopy_round(p, round == 0, &bytes);
+		report_debug(p->rep, "precopy: round %u: %lu KiB", round, bytes >> 10);
 		if (err || bytes <= ENOUGH)
 			break;
-		if (p->rounds > 1 && bytes > last / 4 * 3)
+		if (round > 1 && bytes > last / 4 * 3)
 			return bytes > TOO_MUCH ? -EAGAIN : 0;
 	}
 	return err;
@@ -213,6 +213,7 @@ static int refuse_guards(const struct precopy *p, const struct ranges *swapped)
 static int region_last(struct precopy *p, struct precopy_region *r)
 {
 	struct ranges changed = { 0 }, swapped = { 0 };
+	uint64_t bytes = 0;
 	int err = watch_is_ours(p->uffd, r->start, r->end);
 
 	if (!err)
@@ -222,7 +223,7 @@ static int region_last(struct precopy *p, struct precopy_region *r)
 	if (!err)
 		err = watch_again(p->pagemap, r->start, r->end, &changed);
 	if (!err)
-		err = copy_ranges(p, r, &changed, &p->late_bytes);
+		err = copy_ranges(p, r, &changed, &bytes);
 	ranges_finish(&changed);
 	ranges_finish(&swapped);
 	return err;

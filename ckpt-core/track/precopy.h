@@ -35,8 +35,6 @@ struct precopy {
 	pid_t pid;
 	int uffd, pagemap; /* -1 = none */
 	VEC(struct precopy_region) regions;
-	unsigned rounds;       /* while it ran */
-	uint64_t late_bytes;   /* copied while it was stopped */
 	int sock;              /* of the keeper that will end the watch; -1 = none */
 };
 /* clang-format off */

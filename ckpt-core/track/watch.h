@@ -9,7 +9,6 @@
 #ifndef STASIS_TRACK_WATCH_H
 #define STASIS_TRACK_WATCH_H
 
-#include <stdbool.h>
 #include <stdint.h>
 
 #include "inject/batch.h"

@@ -19,7 +19,6 @@ guest_files
 guest_words="quiet panic=-1 period=1000 nap=0 fill=16"
 declare -A all=()
 
-no_keeper() { ! pgrep -x stasis-track >/dev/null; }
 sums() { grep -ac '^SUM' "$log"; }
 measure() { # WHAT: sums a second
 	local from t

@@ -78,7 +78,6 @@ take() { # PEER
 		qmp_do '{"execute":"human-monitor-command","arguments":{"command-line":"delvm s"}}' ;;
 	esac
 }
-no_keeper() { ! pgrep -x stasis-track >/dev/null; }
 measure() { # PEER: sets `longest`, `total` (microseconds), from one go
 	local t out
 	sync
