@@ -6,7 +6,7 @@
 # usage: pause.sh [--json] [--sizes "MIB..."] [--pages "4K huge"] [--rate MIB_PER_SECOND] [--rounds N] [--peers "NAME..."]
 : "${PULSE:?must name the pulse program}"
 . "$(dirname "$0")/../e2e/lib.sh"
-json= sizes="256 1024" kinds="4K huge" rate=400 rounds=5 peers="stasis stasis-fork background-snapshot stop-and-migrate savevm"
+json= sizes="256 1024" kinds="4K huge" rate=400 rounds=5 settle=3 peers="stasis stasis-fork background-snapshot stop-and-migrate savevm"
 while [ $# != 0 ]; do
 	case $1 in
 	--json) json=yes ;;
@@ -100,6 +100,7 @@ measure() { # PEER: sets `longest`, `total` (microseconds), from one go
 	wait $watch
 	longest=$(jq .longest <<<"$out")
 	rm -f "$scratch/image" "$scratch/migrated"
+	sleep "$settle" # where we are a guest ourselves, what was freed goes back to the host within 2 s: that is not to disturb the next one
 }
 middle() { printf '%s\n' "$@" | sort -n | sed -n "$((($# + 1) / 2))p"; }
 ms() { awk -v us="$1" 'BEGIN { printf "%.1f", us / 1000 }'; }

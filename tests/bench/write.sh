@@ -23,13 +23,14 @@ take() { # WAY
 	sync
 	t=$(date +%s%N)
 	case $1 in
-	stasis-raw) "$STASIS" checkpoint "$pid" -o "$scratch/raw" --force --compress=none ;;
+	stasis-raw) "$STASIS" checkpoint "$pid" -o "$scratch/new" --compress=none ;;
 	dd) dd if="$scratch/raw" of="$scratch/copy" bs=1M conv=fsync ;;
-	stasis-zstd) "$STASIS" checkpoint "$pid" -o "$scratch/packed" --force --compress=zstd:1 ;;
+	stasis-zstd) "$STASIS" checkpoint "$pid" -o "$scratch/packed" --compress=zstd:1 ;;
 	zstd) zstd -q -f -1 -T0 "$scratch/raw" -o "$scratch/packed" && sync "$scratch/packed" ;;
 	esac >"$scratch/stasis.out" 2>&1 </dev/null || fail "$1"
 	t=$(elapsed_ms "$t")
 	[ "$round" = 0 ] || all[$1]+=" $t" # for warming up
+	case $1 in stasis-raw) mv -f "$scratch/new" "$scratch/raw" ;; esac # to give back what it replaces takes time
 	case $1 in dd) rm "$scratch/copy" ;; *zstd) bytes[$1]=$(stat -c %s "$scratch/packed") && rm "$scratch/packed" ;; *) bytes[$1]=$(stat -c %s "$scratch/raw") ;; esac
 }
 middle() { printf '%s\n' "$@" | sort -n | sed -n "$((($# + 1) / 2))p"; }
