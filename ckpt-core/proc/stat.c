@@ -70,6 +70,7 @@ int proc_stat_parse(const char *text, size_t size, struct proc_stat *ret)
 	s.end_code = v[27];
 	s.start_stack = v[28];
 	s.exit_signal = (int32_t)v[38];
+	s.cpu = (int32_t)v[39];
 	s.rt_priority = (uint32_t)v[40];
 	s.policy = (uint32_t)v[41];
 	s.start_data = v[45];

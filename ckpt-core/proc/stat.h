@@ -26,6 +26,7 @@ struct proc_stat {
 	/* Addresses; 0 or 1 when the reader may not know them (no ptrace access). */
 	uint64_t start_code, end_code, start_stack;
 	int32_t exit_signal; /* sent to the parent; -1 for threads */
+	int32_t cpu;         /* that it runs on, or ran on last */
 	uint32_t rt_priority, policy; /* SCHED_* */
 	uint64_t start_data, end_data, start_brk, arg_start, arg_end, env_start, env_end;
 	int32_t exit_code; /* wait status; 0 without ptrace access */

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/* Who is busy: a thread that can run whenever it is looked at. */
+#include "busy.h"
+
+#include <dirent.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "base/cleanup.h"
+#include "base/io.h"
+#include "proc/stat.h"
+
+#define LOOKS 4
+#define NAP_NS 500000
+
+struct seen {
+	unsigned char times[CPU_SETSIZE]; /* a thread was running there */
+};
+
+static void look(pid_t pid, struct seen *seen)
+{
+	char path[40];
+
+	snprintf(path, sizeof(path), "/proc/%d/task", pid);
+	DIR *dir = opendir(path);
+	for (struct dirent *e; dir && (e = readdir(dir));) {
+		AUTO_FREE char *text = NULL;
+		struct proc_stat st;
+		size_t size;
+		if (e->d_name[0] == '.' || io_read_filef(&text, &size, "/proc/%d/task/%s/stat", pid, e->d_name) || proc_stat_parse(text, size, &st))
+			continue;
+		if (st.state == 'R' && st.cpu >= 0 && st.cpu < CPU_SETSIZE)
+			seen->times[st.cpu]++;
+	}
+	if (dir)
+		closedir(dir);
+}
+
+void busy_leave(pid_t pid)
+{
+	const struct timespec nap = { .tv_nsec = NAP_NS };
+	struct seen seen = { 0 };
+	cpu_set_t set;
+
+	for (int i = 0; i < LOOKS; i++) {
+		look(pid, &seen);
+		nanosleep(&nap, NULL);
+	}
+	if (sched_getaffinity(0, sizeof(set), &set))
+		return;
+	for (int i = 0; i < CPU_SETSIZE; i++)
+		if (seen.times[i] == LOOKS)
+			CPU_CLR(i, &set);
+	if (CPU_COUNT(&set))
+		sched_setaffinity(0, sizeof(set), &set);
+}
