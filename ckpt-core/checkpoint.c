@@ -23,6 +23,7 @@
 
 #include "base/cleanup.h"
 #include "base/timens.h"
+#include "busy.h"
 #include "collect/collect.h"
 #include "fd/fd.h"
 #include "host.h"
@@ -156,6 +157,8 @@ static int phase_check(struct checkpoint *cp)
 	struct img_open_options po = { .parent_dir = cp->opt->parent_dir };
 	int err = collect_obstacles(cp->rep, cp->pid, &cp->findings);
 
+	if (!cp->opt->stop)
+		busy_leave(cp->pid);
 	if (err || (err = lazy_finish(cp->rep, cp->pid)))
 		return err;
 	if ((cp->pidfd = open_pidfd(cp->rep, cp->pid)) < 0)
@@ -173,6 +176,24 @@ static int phase_check(struct checkpoint *cp)
 		return err;
 	wo.parent = cp->parent;
 	return img_writer_create(cp->rep, cp->opt->image, &wo, &cp->writer);
+}
+
+/* Looks at everything anew, but for the plugins' sessions, which go on, and with `adopt` what takes long and changes seldom. */
+static int survey_again(struct checkpoint *cp, struct frozen *frozen, bool adopt)
+{
+	struct found *f = &cp->found;
+
+	collect_finish(&f->before);
+	if (adopt)
+		f->before = f->collect;
+	else
+		collect_finish(&f->collect);
+	f->collect = (struct collect){ 0 };
+	fd_capture_destroy(f->files);
+	cp->is_found = false;
+	int err = survey(cp->job, cp->pid, cp->pidfd, cp->opt, frozen, cp->journal, f, &cp->findings);
+	cp->is_found = !err;
+	return err;
 }
 
 static unsigned freeze_timeout(const struct checkpoint *cp)
@@ -251,9 +272,9 @@ static int settle(struct checkpoint *cp, const struct proc_vma *vmas, size_t n, 
 	return err;
 }
 
-static int thaw(struct checkpoint *cp)
+static int thaw(struct checkpoint *cp, struct tracee *worker, const struct batch_place *place)
 {
-	int err = undo_run(cp->journal, cp->rep, &cp->frozen, true);
+	int err = undo_run(cp->journal, cp->rep, &cp->frozen, worker, place, true);
 	int err2 = freeze_thaw(&cp->frozen);
 	uint64_t us = timens_stopwatch_us() - cp->freeze_us;
 
@@ -266,7 +287,7 @@ static int thaw(struct checkpoint *cp)
 /* A short stop, for the target to make what its memory is watched with. Returns that or a negative errno. */
 static int precopy_open(struct checkpoint *cp)
 {
-	struct tracee *worker;
+	struct tracee *worker = NULL;
 	struct batch_place place;
 	struct proc_vma *vmas = NULL;
 	size_t n = 0;
@@ -280,7 +301,7 @@ static int precopy_open(struct checkpoint *cp)
 	    (uffd = watch_open(worker, &place, cp->journal)) < 0)
 		err = uffd;
 	proc_maps_free(vmas, n);
-	int err2 = thaw(cp);
+	int err2 = thaw(cp, worker, &place);
 	if ((err = err ? err : err2) && uffd >= 0)
 		close(uffd);
 	return err ? err : uffd;
@@ -306,11 +327,21 @@ static int phase_precopy(struct checkpoint *cp)
 		return 0;
 	int64_t size = precopy_choose(&cp->precopy, &cp->found.collect, must);
 	int err = size < 0 ? (int)size : size > 0 ? watch_try() : 0;
-	if (size > 0 && !(err = precopy_arm(cp)))
-		err = precopy_run(&cp->precopy);
+	img_writer_pace(cp->writer, cp->opt->bwlimit);
+	if (size > 0 && !err && !(err = precopy_arm(cp)))
+		err = precopy_run(&cp->precopy, cp->writer, collect_pages_estimate(&cp->found.collect));
+	img_writer_hurry(cp->writer);
+	if (!err && size > 0) { /* that has taken a while, and what has changed meanwhile takes long to read */
+		err = survey_again(cp, NULL, true);
+		findings_finish(&cp->findings); /* what it is like when it is stopped is what counts */
+		return err;
+	}
 	if (!err || err == -ECANCELED || err == -ESRCH || cp->rep->first_error)
 		return err;
+	int err2 = precopy_settle(&cp->precopy, cp->writer);
 	precopy_finish(&cp->precopy);
+	if (err2)
+		return err2;
 	if (must)
 		return report_fail(cp->rep, err, "process %d: its memory cannot be copied while it runs: %s", cp->pid,
 				   err == -ENOMEM ? "there is not as much memory free as it has; free some, or use --snapshot=fork" :
@@ -326,17 +357,8 @@ static int phase_precopy(struct checkpoint *cp)
 static int phase_collect(struct checkpoint *cp)
 {
 	struct collect *c = &cp->found.collect;
+	int err = survey_again(cp, &cp->frozen, !cp->opt->stop && !cp->look_anew && cp->opt->snapshot != STASIS_SNAPSHOT_STOP);
 
-	/* The plugins' sessions go on; all else is looked at anew, but for what takes long and changes seldom. */
-	if (!cp->opt->stop && !cp->look_anew && cp->opt->snapshot != STASIS_SNAPSHOT_STOP) {
-		cp->found.before = *c;
-		*c = (struct collect){ 0 };
-	}
-	collect_finish(c);
-	fd_capture_destroy(cp->found.files);
-	cp->is_found = false;
-	int err = survey(cp->job, cp->pid, cp->pidfd, cp->opt, &cp->frozen, cp->journal, &cp->found, &cp->findings);
-	cp->is_found = !err;
 	if (err || (err = collect_children(cp->pid, &cp->findings)) || (err = findings_refuse(&cp->findings, cp->rep, -EOPNOTSUPP)))
 		return err;
 	c->frozen = &cp->frozen;
@@ -424,7 +446,7 @@ static int phase_snapshot(struct checkpoint *cp)
 
 static int phase_thaw(struct checkpoint *cp)
 {
-	return cp->child ? thaw(cp) : 0;
+	return cp->child ? thaw(cp, cp->found.collect.worker, &cp->found.collect.place) : 0;
 }
 
 /* While connections are in repair mode the target, which could not use them, must not run should we be killed: then a SIGSTOP takes over
@@ -473,7 +495,7 @@ static int phase_write(struct checkpoint *cp)
 
 	if (!err)
 		err = save_late(cp);
-	return err || cp->child || cp->opt->stop ? err : thaw(cp);
+	return err || cp->child || cp->opt->stop ? err : thaw(cp, cp->found.collect.worker, &cp->found.collect.place);
 }
 
 /* Only once the target runs again: by then the journal holds nothing but the child. */
@@ -537,7 +559,7 @@ static void unwind(struct checkpoint *cp)
 	if (cp->is_frozen) {
 		undo_connections(cp->journal, cp->rep);
 		hold_back_no_more(cp);
-		undo_run(cp->journal, cp->rep, &cp->frozen, false);
+		undo_run(cp->journal, cp->rep, &cp->frozen, NULL, NULL, false);
 		freeze_thaw(&cp->frozen);
 	} else {
 		end_child(cp);

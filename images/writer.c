@@ -14,6 +14,7 @@
 #include "base/cleanup.h"
 #include "base/io.h"
 #include "base/vec.h"
+#include "extents.h"
 #include "format.h"
 #include "place.h"
 #include "pool.h"
@@ -36,7 +37,7 @@ struct img_writer {
 		struct timespec begin;  /* when it had these */
 	} pace;
 	VEC(struct disk_chunk) chunks; /* in the order of the file; in this machine's byte order, as are the extents */
-	VEC(struct disk_extent) extents;
+	struct extents extents;
 	uint32_t filling;       /* number of the chunk that is being filled */
 	uint64_t filling_pages; /* pages in it */
 	char *records;          /* whole, as they will lie in the file */
@@ -114,6 +115,12 @@ void img_writer_pace(struct img_writer *w, uint64_t bytes_per_second)
 	w->pace.rate = bytes_per_second;
 	w->pace.begin_at = w->at;
 	clock_gettime(CLOCK_MONOTONIC, &w->pace.begin);
+}
+
+void img_writer_hurry(struct img_writer *w)
+{
+	w->pace.on = false;
+	w->pace.rate = 0;
 }
 
 /* Appends bytes to the file. */
@@ -337,20 +344,13 @@ static int writer_submit(struct img_writer *w)
 	return writer_next_chunk(w);
 }
 
-/* Appends an extent, or makes the last one longer when this goes on where that ends. */
 static int writer_add_extent(struct img_writer *w, struct disk_extent it)
 {
-	struct disk_extent *last = w->extents.n ? &w->extents.items[w->extents.n - 1] : NULL;
+	int err = extents_add(&w->extents, it);
 
-	if (last && last->space == it.space && last->chunk == it.chunk && last->n_pages <= UINT32_MAX - it.n_pages &&
-	    last->offset + (uint64_t)last->n_pages * IMG_PAGE_SIZE == it.offset &&
-	    (it.chunk == IMG_NO_CHUNK || it.chunk == IMG_IN_PARENT || last->chunk_page + last->n_pages == it.chunk_page)) {
-		last->n_pages += it.n_pages;
-		return 0;
-	}
-	if (w->extents.n == IMG_MAX_EXTENTS)
+	if (err == -EFBIG)
 		return report_fail(w->rep, -EFBIG, "image %s: more runs of pages than an image can hold", w->place.path);
-	return vec_push(&w->extents, it) ? writer_no_memory(w) : 0;
+	return err ? writer_no_memory(w) : 0;
 }
 
 static int writer_parent_run(struct img_writer *w, uint32_t space, uint64_t offset, uint64_t n_pages)
@@ -507,6 +507,15 @@ int img_writer_zeros(struct img_writer *w, uint32_t space, uint64_t offset, uint
 	return writer_failed(w, err ? err : writer_zero_run(w, space, offset, n_pages, false));
 }
 
+int img_writer_keep(struct img_writer *w, uint32_t space, uint64_t start, uint64_t end, const struct ranges *keep)
+{
+	int err = w->err;
+
+	if (!err && extents_keep(&w->extents, space, start, end, keep, &w->stats))
+		err = writer_no_memory(w);
+	return writer_failed(w, err);
+}
+
 int img_writer_flush(struct img_writer *w)
 {
 	int err = w->err;
@@ -531,29 +540,12 @@ void img_writer_get_stats(const struct img_writer *w, struct img_writer_stats *r
 	ret->file_bytes = w->committed ? w->at : w->at + w->records_size;
 }
 
-static int writer_compare_extents(const void *a, const void *b)
-{
-	const struct disk_extent *x = a, *y = b;
-
-	if (x->space != y->space)
-		return x->space < y->space ? -1 : 1;
-	return x->offset < y->offset ? -1 : x->offset > y->offset;
-}
-
-/* Puts the extents into the order of the index and finds pages that were written twice. */
 static int writer_sort_extents(struct img_writer *w)
 {
-	if (w->extents.n)
-		qsort(w->extents.items, w->extents.n, sizeof(*w->extents.items), writer_compare_extents);
-	for (size_t i = 1; i < w->extents.n; i++) {
-		const struct disk_extent *a = &w->extents.items[i - 1], *b = &w->extents.items[i];
-		if (a->space == b->space && b->offset - a->offset < (uint64_t)a->n_pages * IMG_PAGE_SIZE)
-			return report_fail(w->rep, -EINVAL,
-			                   "image %s: the page at 0x%llx of space %u was written twice; this is an error in "
-			                   "stasis",
-			                   w->place.path, (unsigned long long)b->offset, b->space);
-	}
-	return 0;
+	const struct disk_extent *twice = extents_sort(&w->extents);
+
+	return twice ? report_fail(w->rep, -EINVAL, "image %s: the page at 0x%llx of space %u was written twice; this is an error in stasis",
+				   w->place.path, (unsigned long long)twice->offset, twice->space) : 0;
 }
 
 /* The hashes that the footer carries, as they come together while the tables are written. */

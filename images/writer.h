@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/ranges.h"
 #include "base/report.h"
 #include "schema.h"
 
@@ -47,7 +48,7 @@ int img_writer_zeros(struct img_writer *w, uint32_t space, uint64_t offset, uint
 
 /* Appends pages of an address space or file contents. `space` is a number the caller gives meaning to (its records say which
  * process or file it is), `offset` in bytes is the page's address within it, a multiple of IMG_PAGE_SIZE; so is `size`.
- * Each (space, page) may be written once; any order. Pages that are all zero are stored as extents without data, or not at
+ * Each (space, page) may be written once (but see img_writer_keep); any order. Pages that are all zero are stored as extents without data, or not at
  * all when `drop_zero` (the reader then sees a hole). The data is copied or written before the call returns. */
 int img_writer_pages(struct img_writer *w, uint32_t space, uint64_t offset, const void *data, size_t size, bool drop_zero);
 
@@ -56,9 +57,14 @@ int img_writer_pages(struct img_writer *w, uint32_t space, uint64_t offset, cons
 int img_writer_changed_pages(struct img_writer *w, uint32_t space, uint64_t offset, const void *data, size_t size, bool drop_zero);
 int img_writer_same_pages(struct img_writer *w, uint32_t space, uint64_t offset, uint64_t n_pages);
 
+/* Takes back what was given so far of the pages in [start, end) of a space, but for `keep` (sorted): they may be written anew then. What they
+ * took in the file is not got back. */
+int img_writer_keep(struct img_writer *w, uint32_t space, uint64_t start, uint64_t end, const struct ranges *keep);
+
 /* From now on nobody stands still for what is written: at most `bytes_per_second` (0 = what the disk takes) and no more than 64 MiB of it
- * are left behind in the page cache, so that others keep both. Cancelling ends the wait. */
+ * are left behind in the page cache, so that others keep both. Cancelling ends the wait. Until somebody stands still once more. */
 void img_writer_pace(struct img_writer *w, uint64_t bytes_per_second);
+void img_writer_hurry(struct img_writer *w);
 
 /* Waits until all pages given so far are packed and in the file (not: on the disk). The first img_writer_pages with a
  * compressing codec starts threads, so a caller that forks does it before that call; they have every signal blocked. */

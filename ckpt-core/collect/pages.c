@@ -14,54 +14,25 @@
 
 #include "base/cleanup.h"
 #include "base/io.h"
+#include "collect/ahead.h"
 #include "collect/collect.h"
 #include "proc/pagemap.h"
 #include "track/precopy.h"
 #include "track/track.h"
 
 #define PAGE 4096ul
-#define BLOCK_PAGES 256ul /* read and handed on at a time: one chunk of the image */
+#define BLOCK_PAGES 256ul /* handed on at a time: one chunk of the image */
 #define DROP_BYTES (16ul << 20) /* of a copy given back at a time */
 #define SCAN_PAGES 65536ul /* pagemap entries read at a time */
 
 struct pages {
 	struct collect *c;
 	struct img_writer *w;
-	struct precopy *precopy;
 	struct track *track;
-	pid_t source;
-	int mem, pagemap;
+	struct ahead *ahead;
+	int pagemap;
 	uint64_t *entries;
-	uint8_t *block;
-	uint64_t done, total;
 };
-
-static int pages_done(struct pages *p, uint64_t size)
-{
-	p->done += size;
-	report_progress(p->c->rep, "write", p->done, p->total);
-	return report_cancelled(p->c->rep) ? -ECANCELED : 0;
-}
-
-/* Contents of [start, end), within one mapping. `changed`: there is no need to compare them with the parent's. */
-static int pages_copy(struct pages *p, uint64_t start, uint64_t end, bool drop_zero, bool changed)
-{
-	while (start < end) {
-		size_t size = end - start < BLOCK_PAGES * PAGE ? end - start : BLOCK_PAGES * PAGE;
-		struct iovec local = { p->block, size }, remote = { (void *)start, size };
-		if (process_vm_readv(p->source, &local, 1, &remote, 1, 0) != (ssize_t)size) {
-			int err = io_pread_all(p->mem, p->block, size, start);
-			if (err)
-				return report_fail(p->c->rep, err, "process %d: memory at %#lx cannot be read: %s", p->c->proc.pid, start,
-						   strerror(-err));
-		}
-		int err = (changed ? img_writer_changed_pages : img_writer_pages)(p->w, p->c->process.space, start, p->block, size, drop_zero);
-		if (err || (err = pages_done(p, size)))
-			return err;
-		start += size;
-	}
-	return 0;
-}
 
 /* [start, end) as the kernel's notes have it, or by comparison where there are none. */
 static int pages_save(struct pages *p, uint64_t start, uint64_t end, bool drop_zero)
@@ -71,9 +42,9 @@ static int pages_save(struct pages *p, uint64_t start, uint64_t end, bool drop_z
 	for (uint64_t next; start < end && !err; start = next) {
 		enum track_says says = track_next(p->track, start, end, &next);
 		if (says != TRACK_SAME)
-			err = pages_copy(p, start, next, drop_zero, says == TRACK_CHANGED);
+			err = ahead_pages(p->ahead, start, next, drop_zero, says == TRACK_CHANGED);
 		else if (!(err = img_writer_same_pages(p->w, p->c->process.space, start, (next - start) / PAGE)))
-			err = pages_done(p, next - start);
+			err = ahead_done(p->ahead, next - start);
 	}
 	return err;
 }
@@ -132,11 +103,11 @@ static int pages_copied(struct pages *p, struct precopy_region *r)
 	uint64_t dropped = r->start;
 	int err = 0;
 
-	vec_each(&r->there, it) {
+	vec_each(&r->copied, it) {
 		for (uint64_t at = it->start, next; at < it->end && !err; at = next) {
 			next = it->end - at < BLOCK_PAGES * PAGE ? it->end : at + BLOCK_PAGES * PAGE;
 			if (!(err = img_writer_pages(p->w, p->c->process.space, at, r->copy + (at - r->start), next - at, true)))
-				err = pages_done(p, next - at);
+				err = ahead_done(p->ahead, next - at);
 			if (next - dropped >= DROP_BYTES) {
 				precopy_drop(r, dropped, next);
 				dropped = next;
@@ -146,36 +117,44 @@ static int pages_copied(struct pages *p, struct precopy_region *r)
 	return err;
 }
 
-int collect_pages(struct collect *c, pid_t source, struct precopy *precopy, struct track *track, struct img_writer *w)
+static int pages_of_all(struct pages *p, const struct precopy *precopy)
 {
-	char path[40];
-	struct pages p = { .c = c, .w = w, .precopy = precopy, .track = track, .source = source, .total = collect_pages_estimate(c) };
+	struct collect *c = p->c;
 	int err = 0;
 
-	snprintf(path, sizeof(path), "/proc/%d/mem", source);
-	AUTO_CLOSE int mem = open(path, O_RDONLY | O_CLOEXEC);
-	snprintf(path, sizeof(path), "/proc/%d/pagemap", source);
-	AUTO_CLOSE int pagemap = open(path, O_RDONLY | O_CLOEXEC);
-	if (mem < 0 || pagemap < 0)
-		return report_fail(c->rep, -errno, "process %d: its memory cannot be opened: %s", c->proc.pid, strerror(errno));
-	AUTO_FREE uint64_t *entries = malloc(SCAN_PAGES * sizeof(uint64_t));
-	AUTO_FREE uint8_t *block = aligned_alloc(PAGE, BLOCK_PAGES * PAGE);
-	if (!entries || !block)
-		return -ENOMEM;
-	p.mem = mem;
-	p.pagemap = pagemap;
-	p.entries = entries;
-	p.block = block;
 	for (size_t i = 0; i < c->mappings.n && !err; i++) {
 		const struct rec_vma *v = &c->mappings.items[i];
 		struct precopy_region *copied = precopy_find(precopy, v->start, v->end);
 		if (copied)
-			err = pages_copied(&p, copied);
+			err = pages_copied(p, copied);
 		else if ((v->kind != VMA_VDSO || c->whole.items[i]) && !v->shared)
-			err = pages_of_mapping(&p, v, c->whole.items[i]);
+			err = pages_of_mapping(p, v, c->whole.items[i]);
 	}
+	if (!err)
+		err = ahead_flush(p->ahead);
 	for (size_t i = 0; i < c->guards.n && !err; i++)
-		err = img_writer_record(w, &rec_guard_schema, &c->guards.items[i]);
+		err = img_writer_record(p->w, &rec_guard_schema, &c->guards.items[i]);
+	return err;
+}
+
+int collect_pages(struct collect *c, pid_t source, struct precopy *precopy, struct track *track, struct img_writer *w)
+{
+	char path[40];
+	struct pages p = { .c = c, .w = w, .track = track };
+
+	snprintf(path, sizeof(path), "/proc/%d/pagemap", source);
+	AUTO_CLOSE int pagemap = open(path, O_RDONLY | O_CLOEXEC);
+	AUTO_FREE uint64_t *entries = malloc(SCAN_PAGES * sizeof(uint64_t));
+	int err = pagemap < 0 ? -errno : entries ? precopy_settle(precopy, w) : -ENOMEM;
+	if (!err)
+		err = ahead_create(c->rep, w, source, c->process.space, precopy->sent, collect_pages_estimate(c), &p.ahead);
+	p.pagemap = pagemap;
+	p.entries = entries;
+	if (!err && (err = pages_of_all(&p, precopy)) && err != -ECANCELED && !c->rep->first_error)
+		report_fail(c->rep, err, "process %d: memory at %#lx cannot be read: %s", c->proc.pid, ahead_at(p.ahead), strerror(-err));
+	else if (err && !p.ahead && !c->rep->first_error)
+		report_fail(c->rep, err, "process %d: its memory cannot be read: %s", c->proc.pid, strerror(-err));
+	ahead_destroy(p.ahead);
 	return err;
 }
 

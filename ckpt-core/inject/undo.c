@@ -203,30 +203,41 @@ static int undo_some_calls(const struct undo_journal *j, size_t *n, struct batch
 	return err;
 }
 
-/* Undoes by injected calls whatever needs them, in batches. All are tried. */
-static int undo_calls(struct undo_journal *j, size_t n, struct frozen *f)
+#define UNDO_ROOM 32768
+
+static int undo_worker(const struct undo_journal *j, struct frozen *f, struct tracee **ret, struct batch_place *ret_place)
 {
 	AUTO_FREE char *text = NULL;
 	struct proc_vma *vmas = NULL;
-	struct batch_place place;
-	struct batch b = { 0 };
 	size_t n_vmas, size;
+	int err = io_read_filef(&text, &size, "/proc/%d/maps", f->pid);
+
+	if (err || (err = proc_maps_parse(text, size, &vmas, &n_vmas)))
+		return err;
+	*ret = plant_worker(f, vmas, n_vmas, UNDO_ROOM, undo_stub(j), ret_place);
+	proc_maps_free(vmas, n_vmas);
+	return *ret ? 0 : -ENOSPC;
+}
+
+/* Undoes by injected calls whatever needs them, in batches. All are tried. */
+static int undo_calls(struct undo_journal *j, size_t n, struct frozen *f, struct tracee *worker, const struct batch_place *place)
+{
+	struct batch_place found;
+	struct batch b = { 0 };
 	int err = undo_plant(j, f);
 
-	if (err || (err = io_read_filef(&text, &size, "/proc/%d/maps", f->pid)) || (err = proc_maps_parse(text, size, &vmas, &n_vmas)))
+	if (err)
 		return err;
-	struct tracee *t = plant_worker(f, vmas, n_vmas, 32768, undo_stub(j), &place);
-	if (!t)
-		err = -ENOSPC;
+	if (!worker && !(err = undo_worker(j, f, &worker, &found)))
+		place = &found;
 	for (int begun = err; !begun && n > 0;) {
-		if (!(begun = batch_begin(&b, t, &place, CALLS))) {
+		if (!(begun = batch_begin(&b, worker, place, CALLS))) {
 			int err2 = undo_some_calls(j, &n, &b);
 			err = err ? err : err2;
 		}
 		err = err ? err : begun;
 		batch_finish(&b);
 	}
-	proc_maps_free(vmas, n_vmas);
 	return err;
 }
 
@@ -269,7 +280,8 @@ int undo_bytes(struct undo_journal *j, struct reporter *rep, struct frozen *f)
 	return err;
 }
 
-int undo_run(struct undo_journal *j, struct reporter *rep, struct frozen *f, bool keep_children)
+int undo_run(struct undo_journal *j, struct reporter *rep, struct frozen *f, struct tracee *worker, const struct batch_place *place,
+	     bool keep_children)
 {
 	size_t n = atomic_load(&j->n), calls = 0, kept = 0;
 	struct undo_entry *keep = NULL;
@@ -277,7 +289,7 @@ int undo_run(struct undo_journal *j, struct reporter *rep, struct frozen *f, boo
 
 	for (size_t i = 0; i < n; i++)
 		calls += needs_call(&j->entries[i]);
-	if (calls && (err = undo_calls(j, n, f)))
+	if (calls && (err = undo_calls(j, n, f, worker, place)))
 		report_fail(rep, err, "process %d: memory advice could not be put back, a helper not be reaped, or a device not be started again: %s",
 			    f->pid, strerror(-err));
 	for (size_t i = n; i > 0; i--) {
@@ -351,7 +363,7 @@ static int recover_process(struct undo_journal *j, struct reporter *rep)
 		if (err)
 			return err;
 		if (!anybody_in_stub(&f, undo_stub(j))) {
-			err = undo_run(j, rep, &f, false);
+			err = undo_run(j, rep, &f, NULL, NULL, false);
 			int err2 = freeze_thaw(&f);
 			return err ? err : err2;
 		}

@@ -36,9 +36,14 @@ int undo_connections(struct undo_journal *journal, struct reporter *rep);
 
 bool undo_is_empty(const struct undo_journal *journal);
 
+struct batch_place;
+struct tracee;
+
 /* Undoes everything in a frozen target and empties the journal, but for the (one) snapshot child if it is still needed. What
- * cannot be undone is said; the first error is returned, the rest is done all the same. */
-int undo_run(struct undo_journal *journal, struct reporter *rep, struct frozen *f, bool keep_children);
+ * cannot be undone is said; the first error is returned, the rest is done all the same. `worker` makes the calls it takes, from `place`, which
+ * has 32 KiB of room; NULL: one is looked for, which takes a while where there are many mappings. */
+int undo_run(struct undo_journal *journal, struct reporter *rep, struct frozen *f, struct tracee *worker, const struct batch_place *place,
+	     bool keep_children);
 
 /* Puts back what was changed in the target's memory, which is then as it was; all else stays in the journal. For a target whose
  * memory is to be read while it stands still. */

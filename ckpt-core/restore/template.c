@@ -17,7 +17,7 @@
 #include "lazy/serve.h"
 #include "proc/maps.h"
 #include "restore/restore.h"
-#include "track/ranges.h"
+#include "base/ranges.h"
 
 #define NO_REST UINT64_MAX
 #define MAPPING_MIN (256ul << 10)

@@ -21,7 +21,7 @@
 
 #define MAGIC "stasis-track 3"
 #define ENDS_OFFSET 4096 /* in the notes */
-#define NAPS 10          /* times as long as the work between them */
+#define NAPS 5           /* times as long as the work between them */
 #define END_MS 2000
 
 /* 0 to 2 are /dev/null. */

@@ -17,7 +17,7 @@
 #include <sys/types.h>
 
 #include "base/report.h"
-#include "track/ranges.h"
+#include "base/ranges.h"
 
 #define KEEPER_NAME "stasis-track"
 #define KEEPER_CONTROLLER_NAME "stasis-ctl" /* of the controller of a checkpoint */

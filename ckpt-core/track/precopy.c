@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* Copies of memory, made in rounds while the target runs. They lie in memory of ours, each at one address after the other as in the
- * target. */
+/* Copies of memory, made in rounds while the target runs. They lie in the image, or in memory of ours, each at one address after the
+ * other as in the target. */
 #include "track/precopy.h"
 
 #include <errno.h>
@@ -10,11 +10,13 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/uio.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/io.h"
 #include "base/memory.h"
+#include "collect/ahead.h"
 #include "proc/pagemap.h"
 #include "track/keeper.h"
 #include "track/watch.h"
@@ -24,10 +26,14 @@
 #define REGION_KIB (1ul << 10)
 #define ALL_MIN_BYTES 65536     /* of a mapping */
 #define ROOM (64ul << 20)       /* of free memory, to be left over */
-#define SLICE (32ul << 20)      /* watched and copied at a time */
-#define ENOUGH (4ul << 20)      /* may be left for the pause */
+#define SLICE (4ul << 20)       /* watched and copied at a time: in a call to the kernel, which others may have to wait for */
+#define ENOUGH (1ul << 20)      /* may be left for the pause */
 #define TOO_MUCH (64ul << 20)
 #define ROUNDS 12
+#define CALM_US 10000           /* so long it is looked at how much the target writes to */
+#define CALM_BYTES (512ul << 10) /* in that time; 50 MB/s */
+#define CALM_PART 4             /* of what was sent this part may be written to before no more is sent */
+#define LOOK (64ul << 20)       /* sent before it is looked at again */
 
 /* What can be watched and copied: private anonymous memory that stays as it is, in the sense of where it lies. */
 static bool precopy_can(const struct collect *c, size_t i)
@@ -53,8 +59,6 @@ static int region_add(struct precopy *p, const struct proc_vma *v)
 	r.copy = mmap(NULL, r.end - r.start, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (r.copy == MAP_FAILED)
 		return -ENOMEM;
-	if (v->rss * 1024 >= (r.end - r.start) / 2) /* the first touch of a page is slow, of many small ones very much so */
-		madvise(r.copy, r.end - r.start, MADV_HUGEPAGE);
 	if (vec_push(&p->regions, r)) {
 		munmap(r.copy, r.end - r.start);
 		return -ENOMEM;
@@ -69,6 +73,7 @@ int64_t precopy_choose(struct precopy *p, const struct collect *c, bool all)
 
 	p->rep = c->rep;
 	p->pid = c->proc.pid;
+	p->space = c->proc.index;
 	for (size_t i = 0; i < c->mappings.n && !err; i++) {
 		const struct proc_vma *v = precopy_can(c, i) ? precopy_vma(c, c->mappings.items[i].start) : NULL;
 		if (!v || !(v->rss + v->swap) || (!all && (v->rss < REGION_KIB || v->anon_huge > v->rss / 2)))
@@ -86,15 +91,43 @@ int64_t precopy_choose(struct precopy *p, const struct collect *c, bool all)
 	return (int64_t)(kib * 1024);
 }
 
+static void region_drop(struct precopy_region *r)
+{
+	if (r->copy)
+		munmap(r->copy, r->end - r->start);
+	r->copy = NULL;
+	r->whole = false;
+	ranges_finish(&r->copied);
+	ranges_finish(&r->gone);
+}
+
+/* What cannot be copied is no failure: the child will have it. */
+static int region_give_up(struct precopy *p, struct precopy_region *r, int err)
+{
+	if (err == -ECANCELED || err == -ESRCH || p->rep->first_error)
+		return err;
+	report_debug(p->rep, "precopy: mapping %lx-%lx: %s", r->start, r->end, strerror(-err));
+	region_drop(r);
+	return 0;
+}
+
 int precopy_begin(struct precopy *p, int uffd, bool ends)
 {
 	char path[40];
 
 	p->uffd = uffd;
+	p->goes_on = !ends;
 	int err = ends ? keeper_prepare(&p->sock) : 0; /* forks, so it comes before there is much memory */
 	snprintf(path, sizeof(path), "/proc/%d/pagemap", p->pid);
 	p->pagemap = open(path, O_RDONLY | O_CLOEXEC);
-	return p->pagemap < 0 ? -errno : err;
+	if (!err && p->pagemap < 0)
+		err = -errno;
+	vec_each(&p->regions, r) {
+		int why = err ? 0 : watch_arm(p->uffd, p->pagemap, r->start, r->end);
+		if (why)
+			err = region_give_up(p, r, why);
+	}
+	return err;
 }
 
 /* One call for as many ranges as it takes; `*i` is the first, and then the first of the next call. */
@@ -113,77 +146,173 @@ static int copy_some(const struct precopy *p, const struct precopy_region *r, co
 	return got == (ssize_t)size ? 0 : got < 0 ? -errno : -EFAULT;
 }
 
-static int copy_ranges(const struct precopy *p, const struct precopy_region *r, const struct ranges *what, uint64_t *bytes)
+static int copy_ranges(const struct precopy *p, const struct precopy_region *r, const struct ranges *what)
 {
 	int err = 0;
 
-	vec_each(what, it)
-		*bytes += it->end - it->start;
 	for (size_t i = 0; i < what->n && !err;)
 		err = report_cancelled(p->rep) ? -ECANCELED : copy_some(p, r, what, &i);
 	return err;
 }
 
-/* What was written to since the last round, or at first all that has contents. Protects a piece before it is copied. */
-static int copy_round(const struct precopy *p, const struct precopy_region *r, bool first, uint64_t *bytes)
+/* What of the memory, in all regions, was written to since it was last looked at, in bytes. A region that cannot be looked at is for its next
+ * round to give up. */
+static uint64_t precopy_written(const struct precopy *p)
+{
+	uint64_t bytes = 0;
+
+	vec_each(&p->regions, r) {
+		struct ranges changed = { 0 };
+		if (r->copy && !watch_last(p->pagemap, r->start, r->end, &changed, NULL, NULL))
+			bytes += ranges_bytes(&changed);
+		ranges_finish(&changed);
+	}
+	return bytes;
+}
+
+/* What decides whether the first round sends or copies. */
+struct calm {
+	struct img_writer *writer;
+	struct ahead *ahead; /* NULL once it copies */
+	uint64_t total, looked; /* `sent`, when it was looked at */
+};
+
+static int calm_begin(struct precopy *p, struct calm *calm)
+{
+	const struct timespec look = { .tv_nsec = CALM_US * 1000 };
+
+	nanosleep(&look, NULL);
+	return precopy_written(p) > CALM_BYTES ? 0 :
+						 ahead_create(p->rep, calm->writer, p->pid, p->space, 0, calm->total, &calm->ahead);
+}
+
+/* From here on the rest is copied. */
+static void calm_end(struct calm *calm)
+{
+	ahead_destroy(calm->ahead);
+	calm->ahead = NULL;
+}
+
+static int calm_look(struct precopy *p, struct calm *calm)
+{
+	if (!calm->ahead || p->sent - calm->looked < LOOK)
+		return 0;
+	int err = ahead_flush(calm->ahead);
+	calm->looked = p->sent;
+	if (!err && precopy_written(p) > p->sent / CALM_PART)
+		calm_end(calm);
+	return err;
+}
+
+static int send_ranges(struct precopy *p, struct precopy_region *r, const struct ranges *what, struct calm *calm)
+{
+	int err = 0;
+
+	vec_each(what, it)
+		if (!err && !(err = ahead_pages(calm->ahead, it->start, it->end, true, false)))
+			err = ranges_add(&r->sent, it->start, it->end);
+	p->sent += ranges_bytes(what);
+	return err;
+}
+
+static int copy_first(struct precopy *p, struct precopy_region *r, const struct ranges *what)
+{
+	if (!r->sent.n && !r->copied.n) /* the first touch of a page is slow, of many small ones very much so */
+		madvise(r->copy, r->end - r->start, MADV_HUGEPAGE);
+	int err = copy_ranges(p, r, what);
+	return err ? err : ranges_unite(&r->copied, what);
+}
+
+/* A slice ends where a huge page does, or the kernel would have to split it. */
+static uint64_t slice_end(const struct precopy_region *r, uint64_t at)
+{
+	const uint64_t end = (at + SLICE) & ~(SLICE - 1);
+
+	return end < r->end ? end : r->end;
+}
+
+/* All that has contents. What was written to since it was protected need not be copied once more. */
+static int region_first(struct precopy *p, struct precopy_region *r, struct calm *calm, uint64_t *bytes)
 {
 	int err = 0;
 
 	for (uint64_t at = r->start, next; at < r->end && !err; at = next) {
-		struct ranges changed = { 0 }, all = { 0 };
-		next = r->end - at < SLICE ? r->end : at + SLICE;
+		struct ranges all = { 0 }, changed = { 0 };
+		next = slice_end(r, at);
 		err = watch_again(p->pagemap, at, next, &changed);
-		if (!err && first)
-			err = watch_contents(p->pagemap, at, next, &all, NULL);
 		if (!err)
-			err = copy_ranges(p, r, first ? &all : &changed, bytes);
-		ranges_finish(&changed);
+			err = watch_contents(p->pagemap, at, next, &all);
+		*bytes += ranges_bytes(&all);
+		if (!err)
+			err = calm->ahead ? send_ranges(p, r, &all, calm) : copy_first(p, r, &all);
 		ranges_finish(&all);
+		ranges_finish(&changed);
+		if (!err)
+			err = calm_look(p, calm);
+	}
+	if (!err && calm->ahead)
+		err = ahead_flush(calm->ahead);
+	if (err) /* what it has read may be of this region */
+		calm_end(calm);
+	return err;
+}
+
+/* What was written to since the last round. Protects a piece before it is copied. */
+static int region_again(struct precopy *p, struct precopy_region *r, uint64_t *bytes)
+{
+	int err = 0;
+
+	for (uint64_t at = r->start, next; at < r->end && !err; at = next) {
+		struct ranges changed = { 0 };
+		next = slice_end(r, at);
+		err = watch_again(p->pagemap, at, next, &changed);
+		*bytes += ranges_bytes(&changed);
+		if (!err)
+			err = copy_ranges(p, r, &changed);
+		if (!err && changed.n)
+			err = ranges_unite(&r->copied, &changed);
+		ranges_finish(&changed);
 	}
 	return err;
 }
 
-static void region_drop(struct precopy_region *r)
-{
-	if (r->copy)
-		munmap(r->copy, r->end - r->start);
-	r->copy = NULL;
-	r->whole = false;
-	ranges_finish(&r->there);
-}
-
-/* What cannot be copied is no failure: the child will have it. */
-static int precopy_round(struct precopy *p, bool first, uint64_t *ret_bytes)
+static int precopy_round(struct precopy *p, struct calm *calm, uint64_t *ret_bytes)
 {
 	uint64_t bytes = 0;
 
 	vec_each(&p->regions, r) {
 		if (!r->copy)
 			continue;
-		int err = first ? watch_register(p->uffd, r->start, r->end) : 0;
-		if (!err)
-			err = copy_round(p, r, first, &bytes);
-		if (err == -ECANCELED || err == -ESRCH)
+		int err = calm ? region_first(p, r, calm, &bytes) : region_again(p, r, &bytes);
+		if (err && (err = region_give_up(p, r, err)))
 			return err;
-		if (err) {
-			report_debug(p->rep, "precopy: mapping %lx-%lx: %s", r->start, r->end, strerror(-err));
-			region_drop(r);
-		}
 	}
 	*ret_bytes = bytes;
 	return 0;
 }
 
-int precopy_run(struct precopy *p)
+static int precopy_first(struct precopy *p, struct calm *calm, uint64_t *ret_bytes)
 {
+	int err = calm_begin(p, calm);
+
+	if (!err)
+		err = precopy_round(p, calm, ret_bytes);
+	calm_end(calm);
+	report_debug(p->rep, "precopy: %lu KiB sent", p->sent >> 10);
+	return err ? err : img_writer_flush(calm->writer); /* whose threads are not to work in the pause */
+}
+
+int precopy_run(struct precopy *p, struct img_writer *w, uint64_t total)
+{
+	struct calm calm = { .writer = w, .total = total };
 	uint64_t last = UINT64_MAX, bytes = 0;
 	int err = 0;
 
 	for (unsigned round = 0; !err && round < ROUNDS; round++, last = bytes) {
 		if (!(err = report_fault(p->rep, "precopy.round")))
-			err = precopy_round(p, round == 0, &bytes);
+			err = round ? precopy_round(p, NULL, &bytes) : precopy_first(p, &calm, &bytes);
 		report_debug(p->rep, "precopy: round %u: %lu KiB", round, bytes >> 10);
-		if (err || bytes <= ENOUGH)
+		if (err || (round && bytes <= ENOUGH))
 			break;
 		if (round > 1 && bytes > last / 4 * 3)
 			return bytes > TOO_MUCH ? -EAGAIN : 0;
@@ -213,17 +342,21 @@ static int refuse_guards(const struct precopy *p, const struct ranges *swapped)
 static int region_last(struct precopy *p, struct precopy_region *r)
 {
 	struct ranges changed = { 0 }, swapped = { 0 };
-	uint64_t bytes = 0;
 	int err = watch_is_ours(p->uffd, r->start, r->end);
 
 	if (!err)
-		err = watch_contents(p->pagemap, r->start, r->end, &r->there, &swapped);
+		err = watch_last(p->pagemap, r->start, r->end, &changed, &r->gone, &swapped);
 	if (!err)
 		err = refuse_guards(p, &swapped);
 	if (!err)
-		err = watch_again(p->pagemap, r->start, r->end, &changed);
+		err = copy_ranges(p, r, &changed);
 	if (!err)
-		err = copy_ranges(p, r, &changed, &bytes);
+		err = ranges_unite(&r->copied, &changed);
+	for (size_t i = 0; i < changed.n && !err && p->goes_on; i++) {
+		struct ranges again = { 0 };
+		err = watch_again(p->pagemap, changed.items[i].start, changed.items[i].end, &again);
+		ranges_finish(&again);
+	}
 	ranges_finish(&changed);
 	ranges_finish(&swapped);
 	return err;
@@ -247,12 +380,34 @@ int precopy_pause(struct precopy *p, const struct collect *c)
 			continue;
 		int why = region_is_there(r, c) ? region_last(p, r) : -EBUSY;
 		r->whole = !why;
-		if (why == -ECANCELED || why == -ESRCH)
-			err = why;
-		if (why) {
-			report_debug(p->rep, "precopy: mapping %lx-%lx: %s", r->start, r->end, strerror(-why));
-			region_drop(r);
-		}
+		if (why)
+			err = region_give_up(p, r, why);
+	}
+	return err;
+}
+
+static int region_settle(const struct precopy *p, struct precopy_region *r, struct img_writer *w)
+{
+	int err = r->whole ? ranges_subtract(&r->copied, &r->gone) : 0;
+
+	if (err || !r->sent.n)
+		return err;
+	if (!r->whole)
+		ranges_finish(&r->sent);
+	if (!(err = ranges_subtract(&r->sent, &r->gone)) && !(err = ranges_subtract(&r->sent, &r->copied)))
+		err = img_writer_keep(w, p->space, r->start, r->end, &r->sent);
+	return err;
+}
+
+int precopy_settle(struct precopy *p, struct img_writer *w)
+{
+	int err = 0;
+
+	p->sent = 0;
+	vec_each(&p->regions, r) {
+		if (!err)
+			err = region_settle(p, r, w);
+		p->sent += ranges_bytes(&r->sent);
 	}
 	return err;
 }
@@ -309,6 +464,7 @@ void precopy_finish(struct precopy *p)
 		if (p->uffd >= 0)
 			watch_clear(p->uffd, r->start, r->end, 0);
 		region_drop(r);
+		ranges_finish(&r->sent);
 	}
 	if (p->uffd >= 0)
 		close(STEAL_FD(p->uffd));

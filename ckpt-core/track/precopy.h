@@ -10,7 +10,11 @@
  * page back the right to be written to holds up the target for a few ns, but for 4.6 us and more under a hypervisor with shadow
  * page tables (measured under PVM).
  *
- * A page is protected before it is copied, so a write that comes between is noted. What has contents is asked in the last round
+ * Memory of a target that writes little goes straight to the image in the first round; what it writes to meanwhile is copied in the rounds that
+ * follow, and given to the image in its stead (img_writer_keep). Of one that writes much all is copied first: what has been given to
+ * the image takes its room there even when it counts no more.
+ *
+ * A page is protected before it is copied, so a write that comes between is noted. What has lost its contents is asked in the last round
  * and not before: pages that were given back are not in the image. A mapping that is not what it was when the copying began, which
  * shows in that nobody watches it any more, is left to the child. Should we die the userfaultfd is closed, and the kernel takes
  * all marks away. Tests: image-is-of-one-instant (precopy), memory-changes-in-every-way (precopy), precopy faults. */
@@ -20,22 +24,27 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/ranges.h"
 #include "collect/collect.h"
-#include "track/ranges.h"
 
 struct precopy_region { /* one mapping */
 	uint64_t start, end;
-	uint8_t *copy;       /* of it, as long as it is; what has no contents is not there */
-	struct ranges there; /* what had contents when the target was stopped; empty before */
-	bool whole;          /* the copy is what the mapping was when the target was stopped */
+	uint8_t *copy;        /* room for all of it; there is in it what is in `copied` */
+	struct ranges sent;   /* is in the image, but where it is in `copied` */
+	struct ranges copied; /* what has been copied, or written to since it was sent */
+	struct ranges gone;   /* had no contents any more when the target was stopped */
+	bool whole;           /* both together are what the mapping was when the target was stopped */
 };
 
 struct precopy {
 	struct reporter *rep;
 	pid_t pid;
+	uint32_t space; /* of its memory in the image */
 	int uffd, pagemap; /* -1 = none */
 	VEC(struct precopy_region) regions;
-	int sock;              /* of the keeper that will end the watch; -1 = none */
+	int sock;      /* of the keeper that will end the watch; -1 = none */
+	bool goes_on;  /* the watch: what is copied in the last round is to be watched again */
+	uint64_t sent; /* bytes, in all regions */
 };
 /* clang-format off */
 #define PRECOPY_INIT { .uffd = -1, .pagemap = -1, .sock = -1 }
@@ -46,16 +55,21 @@ struct precopy {
 int64_t precopy_choose(struct precopy *p, const struct collect *c, bool all);
 
 /* Begins with this userfaultfd of the target's memory (track/watch.h), which is taken over. With `ends` the watch is to be ended, see
- * precopy_leave(). Returns 0 or a negative errno, not worded. */
+ * precopy_leave(); else it goes on. Returns 0 or a negative errno, not worded. */
 int precopy_begin(struct precopy *p, int uffd, bool ends);
 
-/* Copies while the target runs, until little is left. Returns 0 or a negative errno, not worded: -EAGAIN when memory is
- * written to faster than it can be copied, -ECANCELED. */
-int precopy_run(struct precopy *p);
+/* Copies while the target runs, until little is left; straight to the image of `w`, where that pays: `total` bytes are what will be written in
+ * all. Returns 0 or a negative errno, not worded unless it is the writer's: -EAGAIN when memory is written to faster than it can be
+ * copied, -ECANCELED. */
+int precopy_run(struct precopy *p, struct img_writer *w, uint64_t total);
 
 /* The last round, while the target, as `c` has it now, is stopped and its memory is as it will be in the image. Mappings that are others by now, or for
  * which it fails, are not `whole`. Returns 0 or a negative errno, worded or -ESRCH, -ECANCELED. */
 int precopy_pause(struct precopy *p, const struct collect *c);
+
+/* Takes back from the image what it was given that counts no more: of mappings that are not whole that is all. Then `copied` is what is to be
+ * given to it. Returns 0 or a negative errno, worded or -ENOMEM. */
+int precopy_settle(struct precopy *p, struct img_writer *w);
 
 /* The region that is this mapping, if it is whole; else NULL. */
 struct precopy_region *precopy_find(const struct precopy *p, uint64_t start, uint64_t end);

@@ -12,7 +12,7 @@
 
 #include <sys/types.h>
 
-#include "track/ranges.h"
+#include "base/ranges.h"
 
 /* Where the notes begin in the file that holds them; what is before is the keeper's. */
 #define SOFT_OFFSET 4096

@@ -26,7 +26,7 @@
 
 #include "collect/collect.h"
 #include "track/keeper.h"
-#include "track/ranges.h"
+#include "base/ranges.h"
 
 struct track {
 	struct reporter *rep;

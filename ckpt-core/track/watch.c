@@ -16,8 +16,9 @@
 #include "kernel.h"
 
 #define REGIONS 1024 /* taken from the kernel at a time */
-#define CLEAR_BYTES 65536ul /* at least, without a pause */
-#define CLEAR_US 10
+#define CLEAR_BYTES 65536ul       /* at least, without a pause */
+#define CLEAR_MOST (8ul << 20)    /* where there is nothing to be done the next is no longer for it */
+#define CLEAR_US 300              /* some of it for the interrupt of every other CPU that runs the target, whatever the size */
 
 int watch_try(void)
 {
@@ -53,10 +54,26 @@ int watch_open(struct tracee *worker, const struct batch_place *place, struct un
 	return err ? err : fd;
 }
 
-/* Calls it for all of [start, end), and appends what it yields: to `all`, and what is in one of `special` to `some`, which may be NULL.
- * (Without a place for what is found the kernel would mark pages that have no contents as well, page tables for them included.) */
-static int watch_scan(int pagemap, struct pagemap_scan scan, uint64_t start, uint64_t end, struct ranges *all, uint64_t special,
-		      struct ranges *some)
+/* Where the parts go of which the kernel says this; `ranges` may be NULL. */
+struct sieve {
+	struct ranges *ranges;
+	uint64_t all, any, none; /* categories; of `any` one is enough, and 0 asks for nothing */
+};
+
+static int sieve_add(const struct sieve *sieves, size_t n, const struct pagemap_region *r)
+{
+	for (size_t i = 0; i < n; i++) {
+		const struct sieve *s = &sieves[i];
+		const bool fits = (r->categories & s->all) == s->all && (!s->any || r->categories & s->any) && !(r->categories & s->none);
+		if (fits && s->ranges && ranges_add(s->ranges, r->start, r->end))
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+/* Calls it for all of [start, end). (Without a place for what is found the kernel would mark pages that have no contents as well, page tables
+ * for them included.) */
+static int watch_scan(int pagemap, struct pagemap_scan scan, uint64_t start, uint64_t end, const struct sieve *sieves, size_t n_sieves)
 {
 	AUTO_FREE struct pagemap_region *regions = calloc(REGIONS, sizeof(*regions));
 
@@ -74,8 +91,7 @@ static int watch_scan(int pagemap, struct pagemap_scan scan, uint64_t start, uin
 		if (n < 0)
 			return -errno;
 		for (int i = 0; i < n; i++)
-			if (ranges_add(all, regions[i].start, regions[i].end) ||
-			    (some && regions[i].categories & special && ranges_add(some, regions[i].start, regions[i].end)))
+			if (sieve_add(sieves, n_sieves, &regions[i]))
 				return -ENOMEM;
 		if (scan.walk_end <= start)
 			return -EIO;
@@ -84,31 +100,47 @@ static int watch_scan(int pagemap, struct pagemap_scan scan, uint64_t start, uin
 	return 0;
 }
 
+#define CONTENTS (PAGEMAP_SCAN_PRESENT | PAGEMAP_SCAN_SWAPPED)
+
 int watch_changed(int pagemap, uint64_t start, uint64_t end, struct ranges *changed)
 {
 	const struct pagemap_scan scan = { .flags = PAGEMAP_SCAN_CHECK_ASYNC,
 		                           .category_mask = PAGEMAP_SCAN_WRITTEN,
 		                           .return_mask = PAGEMAP_SCAN_WRITTEN };
 
-	return watch_scan(pagemap, scan, start, end, changed, 0, NULL);
+	return watch_scan(pagemap, scan, start, end, &(struct sieve){ .ranges = changed }, 1);
 }
 
 int watch_again(int pagemap, uint64_t start, uint64_t end, struct ranges *changed)
 {
 	const struct pagemap_scan scan = { .flags = PAGEMAP_SCAN_WP_MATCHING | PAGEMAP_SCAN_CHECK_ASYNC,
 		                           .category_mask = PAGEMAP_SCAN_WRITTEN,
-		                           .category_anyof_mask = PAGEMAP_SCAN_PRESENT | PAGEMAP_SCAN_SWAPPED,
+		                           .category_anyof_mask = CONTENTS,
 		                           .return_mask = PAGEMAP_SCAN_WRITTEN };
 
-	return watch_scan(pagemap, scan, start, end, changed, 0, NULL);
+	return watch_scan(pagemap, scan, start, end, &(struct sieve){ .ranges = changed }, 1);
 }
 
-int watch_contents(int pagemap, uint64_t start, uint64_t end, struct ranges *there, struct ranges *swapped)
+/* What is present and bears its mark, mostly all there is, is not even looked at. Of what has no contents the kernel may say as well that it was
+ * written to. */
+int watch_last(int pagemap, uint64_t start, uint64_t end, struct ranges *changed, struct ranges *gone, struct ranges *swapped)
 {
-	const uint64_t contents = PAGEMAP_SCAN_PRESENT | PAGEMAP_SCAN_SWAPPED;
-	const struct pagemap_scan scan = { .category_anyof_mask = contents, .return_mask = contents };
+	const struct pagemap_scan scan = { .flags = PAGEMAP_SCAN_CHECK_ASYNC,
+		                           .category_inverted = PAGEMAP_SCAN_PRESENT,
+		                           .category_anyof_mask = PAGEMAP_SCAN_PRESENT | PAGEMAP_SCAN_WRITTEN,
+		                           .return_mask = CONTENTS | PAGEMAP_SCAN_WRITTEN };
+	const struct sieve sieves[] = { { changed, PAGEMAP_SCAN_WRITTEN, CONTENTS, 0 },
+					{ gone, 0, 0, CONTENTS },
+					{ swapped, PAGEMAP_SCAN_SWAPPED, 0, 0 } };
 
-	return watch_scan(pagemap, scan, start, end, there, PAGEMAP_SCAN_SWAPPED, swapped);
+	return watch_scan(pagemap, scan, start, end, sieves, ARRAY_SIZE(sieves));
+}
+
+int watch_contents(int pagemap, uint64_t start, uint64_t end, struct ranges *there)
+{
+	const struct pagemap_scan scan = { .category_anyof_mask = CONTENTS, .return_mask = CONTENTS };
+
+	return watch_scan(pagemap, scan, start, end, &(struct sieve){ .ranges = there }, 1);
 }
 
 /* Nothing happens to what is registered already; what is registered elsewhere is refused. */
@@ -124,7 +156,7 @@ int watch_is_ours(int uffd, uint64_t start, uint64_t end)
 	return watch_register(uffd, start, end) ? -EBUSY : 0;
 }
 
-/* A step is as long as it takes CLEAR_US: few pages where the kernel is slow, many where there are none. */
+/* A step is as long as it takes CLEAR_US: few pages where the kernel is slow, many where it is fast. */
 void watch_clear(int uffd, uint64_t start, uint64_t end, unsigned nap)
 {
 	uint64_t step = CLEAR_BYTES;
@@ -135,7 +167,7 @@ void watch_clear(int uffd, uint64_t start, uint64_t end, unsigned nap)
 		struct uffdio_writeprotect clear = { .range = { at, size } };
 		ioctl(uffd, UFFDIO_WRITEPROTECT, &clear);
 		const uint64_t us = timens_stopwatch_us() - since;
-		if (us < CLEAR_US / 2)
+		if (us < CLEAR_US / 2 && step < CLEAR_MOST)
 			step *= 2;
 		else if (us > CLEAR_US * 2 && step > CLEAR_BYTES)
 			step /= 2;

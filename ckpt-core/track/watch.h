@@ -13,7 +13,7 @@
 
 #include "inject/batch.h"
 #include "inject/undo.h"
-#include "track/ranges.h"
+#include "base/ranges.h"
 
 /* Whether this kernel can do it, for us. Returns 0, or a negative errno: -EINVAL where it has not got the features. */
 int watch_try(void);
@@ -38,9 +38,12 @@ int watch_changed(int pagemap, uint64_t start, uint64_t end, struct ranges *chan
 /* Begins anew with those of them that have contents, which are appended. */
 int watch_again(int pagemap, uint64_t start, uint64_t end, struct ranges *changed);
 
-/* Appends the parts of [start, end), private anonymous memory, that have contents, and those of them that are swapped out (or
- * guard regions) to `swapped`, which may be NULL. */
-int watch_contents(int pagemap, uint64_t start, uint64_t end, struct ranges *there, struct ranges *swapped);
+/* What became of [start, end), a single mapping, since it was last begun anew: appends the parts that were written to and have contents,
+ * those that have none, and those that are swapped out (or guard regions). Nothing is begun anew. */
+int watch_last(int pagemap, uint64_t start, uint64_t end, struct ranges *changed, struct ranges *gone, struct ranges *swapped);
+
+/* Appends the parts of [start, end), private anonymous memory, that have contents. */
+int watch_contents(int pagemap, uint64_t start, uint64_t end, struct ranges *there);
 
 /* Whether the watch of [start, end), of which watch_changed() has found one, is that of `uffd`: 0, or -EBUSY. */
 int watch_is_ours(int uffd, uint64_t start, uint64_t end);

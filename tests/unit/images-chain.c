@@ -11,20 +11,11 @@
 #include <unistd.h>
 
 #include "fold.h"
+#include "roll.h"
 
 #define PAGES 2000u /* of the model: eight chunks */
 #define LINKS 20
 #define SPACE 3u
-
-static uint64_t seed = 88172645463325252u;
-
-static uint32_t roll(uint32_t n)
-{
-	seed ^= seed << 13;
-	seed ^= seed >> 7;
-	seed ^= seed << 17;
-	return (uint32_t)(seed >> 16) % n;
-}
 
 /* What a page is; a hole has no page at all. */
 struct model {
@@ -179,6 +170,74 @@ static void every_link_holds_its_pages(void **state)
 static void every_link_holds_what_it_was_told(void **state)
 {
 	chain_holds_its_pages(*state, true);
+}
+
+static bool is_same(const struct model *a, const struct model *b, uint32_t i)
+{
+	return a->kind[i] == b->kind[i] && a->content[i] == b->content[i];
+}
+
+/* Gives the pages as they are in `draft`, then takes back, section by section, and gives anew those that are others in `m`. */
+static void write_with_regret(struct fixture *f, const struct model *draft, const struct model *m, const struct img_writer_options *o,
+                              struct img_writer_stats *stats)
+{
+	AUTO_FREE char *page = aligned_alloc(IMG_PAGE_SIZE, IMG_PAGE_SIZE);
+	struct img_writer *w;
+
+	assert_int_equal(img_writer_create(&f->rep, f->path, o, &w), 0);
+	for (uint32_t i = 0; i < PAGES; i++)
+		write_page(w, draft, NULL, i, page);
+	if (roll(2)) /* what is taken back may be in the file, or not yet */
+		assert_int_equal(img_writer_flush(w), 0);
+	for (uint32_t at = 0, end; at < PAGES; at = end) {
+		struct ranges keep = { 0 };
+		end = at + 1 + roll(PAGES / 3);
+		end = end < PAGES ? end : PAGES;
+		for (uint32_t i = at; i < end; i++)
+			if (is_same(draft, m, i))
+				assert_int_equal(ranges_add(&keep, (uint64_t)i * IMG_PAGE_SIZE, (i + 1ull) * IMG_PAGE_SIZE), 0);
+		assert_int_equal(img_writer_keep(w, SPACE + 1, (uint64_t)at * IMG_PAGE_SIZE, (uint64_t)end * IMG_PAGE_SIZE, &(struct ranges){ 0 }), 0);
+		assert_int_equal(img_writer_keep(w, SPACE, (uint64_t)at * IMG_PAGE_SIZE, (uint64_t)end * IMG_PAGE_SIZE, &keep), 0);
+		ranges_finish(&keep);
+		for (uint32_t i = at; i < end; i++)
+			if (!is_same(draft, m, i))
+				write_page(w, m, NULL, i, page);
+	}
+	assert_int_equal(img_writer_commit(w), 0);
+	img_writer_get_stats(w, stats);
+	img_writer_destroy(w);
+}
+
+static void pages_taken_back_are_as_if_never_given(void **state)
+{
+	struct fixture *f = *state;
+	AUTO_FREE struct model *m = calloc(3, sizeof(*m));
+	AUTO_FREE char *first = link_path(f, 0), *plain = link_path(f, 1);
+	uint64_t a = 0, b;
+
+	make_chain(f, m, 1, &a, &b);
+	for (unsigned round = 0; round < 12; round++) {
+		struct img_writer_options o = { .codec = round % 3, .overwrite = true };
+		struct img_writer_stats stats, without;
+		struct img_reader *parent = NULL, *r;
+		assert_int_equal(img_reader_open(&f->rep, first, &parent), 0);
+		o.parent = round % 2 ? parent : NULL;
+		m[1] = m[0];
+		change(&m[1], 1 + roll(50));
+		m[2] = m[1];
+		change(&m[2], 1 + roll(100));
+		write_with_regret(f, &m[1], &m[2], &o, &stats);
+		unlink(plain);
+		assert_int_equal(write_link(f, &m[2], NULL, plain, o.parent, o.codec, &without), 0);
+		assert_int_equal(stats.page_bytes, without.page_bytes);
+		assert_int_equal(stats.zero_bytes, without.zero_bytes);
+		assert_int_equal(stats.parent_bytes, without.parent_bytes);
+		assert_int_equal(img_reader_open(&f->rep, f->path, &r), 0);
+		assert_holds(r, &m[2]);
+		assert_int_equal(img_reader_verify(r), 0);
+		img_reader_destroy(r);
+		img_reader_destroy(parent);
+	}
 }
 
 static void pages_as_in_a_parent_need_one(void **state)
@@ -386,6 +445,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(every_link_holds_its_pages, fixture_setup, fixture_teardown),
 		cmocka_unit_test_setup_teardown(every_link_holds_what_it_was_told, fixture_setup, fixture_teardown),
+		cmocka_unit_test_setup_teardown(pages_taken_back_are_as_if_never_given, fixture_setup, fixture_teardown),
 		cmocka_unit_test_setup_teardown(pages_as_in_a_parent_need_one, fixture_setup, fixture_teardown),
 		cmocka_unit_test_setup_teardown(fold_is_whole_and_independent, fixture_setup, fixture_teardown),
 		cmocka_unit_test_setup_teardown(fold_that_fails_leaves_nothing, fixture_setup, fixture_teardown),
