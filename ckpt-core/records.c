@@ -68,6 +68,7 @@ static const struct img_field process_fields[] = {
 	IMG_FIELD(42, rec_process, space, IMG_U32, IMG_DEC),
 	IMG_FIELD(43, rec_process, exe_space, IMG_U32, IMG_DEC),
 	IMG_FIELD(44, rec_process, exe_size, IMG_U64, IMG_DEC),
+	IMG_FIELD(45, rec_process, pkeys, IMG_U32, IMG_HEX),
 };
 
 static const struct img_field thread_fields[] = {

@@ -31,6 +31,7 @@ struct rec_process {
 	uint32_t coredump_filter;
 	bool thp_disable, subreaper;
 	uint32_t membarrier; /* registrations, MEMBARRIER_CMD_* bits */
+	uint32_t pkeys; /* bits of the protection keys that are allocated, 0 always; none: not known */
 	uint64_t start_code, end_code, start_data, end_data, start_brk, brk, start_stack, arg_start, arg_end, env_start, env_end;
 	struct img_bytes auxv;
 	struct img_bytes rlimits;    /* struct rlimit64[16] */
@@ -89,6 +90,8 @@ struct rec_timer {
 };
 
 enum vma_kind { VMA_ANON = 1, VMA_FILE, VMA_VDSO, VMA_PLUGIN };
+
+#define MAPPING_PKEYS 16u /* protection keys that there can be */
 
 struct rec_vma {
 	uint32_t process;

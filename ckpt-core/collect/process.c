@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/stat.h>
@@ -159,11 +160,32 @@ static int take_bytes(struct batch *b, uint64_t addr, size_t size, struct img_by
 	return 0;
 }
 
+/* Which protection keys are allocated shows in how a change of pages fails that no process has: EINVAL with a key that is not (nor the one
+ * that the kernel took for memory that can only be executed), ENOMEM else (do_mprotect_pkey() in mm/mprotect.c). */
+#define NO_PAGE 0xffffffff00000000ul
+
+static void ask_pkeys(struct batch *b, struct inject_call **ret_calls)
+{
+	for (uint64_t key = 1; key < MAPPING_PKEYS; key++)
+		ret_calls[key] = batch_call(b, SYS_pkey_mprotect, INJECT_MAY_FAIL, NO_PAGE, IMG_PAGE_SIZE, PROT_NONE, key);
+}
+
+static uint32_t take_pkeys(struct inject_call *const *calls)
+{
+	uint32_t keys = 1;
+
+	for (uint32_t key = 1; key < MAPPING_PKEYS; key++)
+		if (calls[key]->result == -ENOMEM)
+			keys |= 1u << key;
+	return keys;
+}
+
 static int process_by_injection(struct collect *c)
 {
 	struct rec_process *p = &c->process;
 	struct batch b;
-	int err = batch_begin(&b, c->worker, &c->place, 80);
+	struct inject_call *pkeys[MAPPING_PKEYS];
+	int err = batch_begin(&b, c->worker, &c->place, 96);
 
 	if (err)
 		return report_fail(c->rep, err, "process %d: no room for injected calls", c->proc.pid);
@@ -179,6 +201,7 @@ static int process_by_injection(struct collect *c)
 	uint64_t subreaper = batch_reserve(&b, sizeof(int));
 	batch_call(&b, SYS_prctl, INJECT_MAY_FAIL, PR_GET_CHILD_SUBREAPER, subreaper);
 	struct inject_call *membarrier = batch_call(&b, SYS_membarrier, INJECT_MAY_FAIL, MEMBARRIER_CMD_GET_REGISTRATIONS);
+	ask_pkeys(&b, pkeys);
 	err = batch_run(&b);
 	if (err) {
 		report_fail(c->rep, err, "process %d: an injected call failed: %s", c->proc.pid, strerror(-err));
@@ -188,6 +211,7 @@ static int process_by_injection(struct collect *c)
 		p->dumpable = (int32_t)dumpable->result;
 		p->subreaper = *(int *)batch_at(&b, subreaper);
 		p->membarrier = membarrier->result > 0 ? (uint32_t)membarrier->result : 0;
+		p->pkeys = take_pkeys(pkeys);
 	}
 	batch_finish(&b);
 	return err;

@@ -88,7 +88,7 @@ static int check_memory(struct restore *r)
 	for (size_t i = 0; i < r->vmas.n; i++) {
 		const struct rec_vma *v = &r->vmas.items[i];
 		if (v->process != 0 || v->start < end || v->end <= v->start || v->end > USER_END || (v->start | v->end | v->offset) & 4095 ||
-		    v->prot & ~7u || v->kind < VMA_ANON || v->kind > VMA_PLUGIN || (v->kind == VMA_PLUGIN && !v->shared) || (v->kind == VMA_ANON && v->shared) || v->pkey > 15)
+		    v->prot & ~7u || v->kind < VMA_ANON || v->kind > VMA_PLUGIN || (v->kind == VMA_PLUGIN && !v->shared) || (v->kind == VMA_ANON && v->shared) || v->pkey >= MAPPING_PKEYS)
 			return load_bad(r, "a memory mapping makes no sense");
 		if (v->kind == VMA_VDSO && !v->name)
 			return load_bad(r, "a mapping of the kernel's has no name");

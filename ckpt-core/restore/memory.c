@@ -224,7 +224,9 @@ static bool has_pages(const struct img_extent *e, size_t n, const struct rec_vma
 
 static uint32_t first_prot(const struct img_extent *e, size_t n, const struct rec_vma *v)
 {
-	return !v->shared && has_pages(e, n, v) ? PROT_READ | PROT_WRITE : v->prot;
+	if (!v->shared && has_pages(e, n, v))
+		return PROT_READ | PROT_WRITE;
+	return v->prot == PROT_EXEC ? PROT_NONE : v->prot; /* for that the kernel may take a protection key, see begin_pkeys() */
 }
 
 static int map_flags(const struct rec_vma *v)
@@ -292,26 +294,53 @@ static void finish_advice(struct batch *b, const struct rec_vma *v)
 			batch_call(b, SYS_madvise, INJECT_MAY_FAIL, v->start, v->end - v->start, (uint64_t)advice[i].advice);
 }
 
-/* Protection keys are given out lowest first: take them until the highest that the image uses is there. */
-static int finish_pkeys(struct restore *r, struct newborn *nb, struct batch *b)
-{
-	uint32_t highest = 0;
+/* The protection keys of a process. */
+struct pkeys {
+	uint32_t taken;          /* bits: allocated, or some memory has it */
+	uint32_t allocated;
+	const struct rec_vma *x; /* can only be executed, for which the kernel took a key by itself; NULL = there is none */
+};
 
-	for_each_of(r, vmas, v, nb->rec->index)
-		if (v->pkey > highest)
-			highest = v->pkey;
-	for (uint32_t i = 0; i < highest; i++)
-		batch_call(b, SYS_pkey_alloc, 0, 0, 0);
-	return 0;
+static struct pkeys find_pkeys(struct restore *r, struct newborn *nb)
+{
+	const uint32_t allocated = nb->rec->pkeys & ((1u << MAPPING_PKEYS) - 1);
+	struct pkeys keys = { .taken = allocated, .allocated = allocated };
+
+	for_each_of(r, vmas, v, nb->rec->index) {
+		keys.taken |= 1u << v->pkey;
+		if (v->pkey && v->prot == PROT_EXEC && keys.allocated && !(keys.allocated & 1u << v->pkey))
+			keys.x = v;
+	}
+	return keys;
+}
+
+/* Keys are given out lowest first: all up to the highest are taken. The kernel takes its own when memory is made such that it can only be
+ * executed for the first time. */
+static void begin_pkeys(const struct pkeys *keys, struct batch *b)
+{
+	for (uint32_t key = 1; keys->taken >> key; key++)
+		if (keys->x && keys->x->pkey == key)
+			batch_call(b, SYS_mprotect, 0, keys->x->start, keys->x->end - keys->x->start, PROT_EXEC);
+		else
+			batch_call(b, SYS_pkey_alloc, 0, 0, 0);
+}
+
+/* Once memory has got its keys, those go back that were free. */
+static void end_pkeys(const struct pkeys *keys, struct batch *b)
+{
+	for (uint32_t key = 1; keys->allocated && keys->taken >> key; key++)
+		if (!(keys->allocated & 1u << key) && !(keys->x && keys->x->pkey == key))
+			batch_call(b, SYS_pkey_free, 0, key);
 }
 
 static int finish_all(struct restore *r, struct newborn *nb, const struct img_extent *e, size_t n)
 {
+	const struct pkeys keys = find_pkeys(r, nb);
 	struct feed f;
 	int err = feed_begin(&f, r, nb, "setting up memory");
 
-	if (!err)
-		err = finish_pkeys(r, nb, &f.b);
+	if (!err && !(err = feed_room(&f, MAPPING_PKEYS, 0)))
+		begin_pkeys(&keys, &f.b);
 	for_each_of(r, vmas, v, nb->rec->index) {
 		uint64_t len = v->end - v->start;
 		size_t name = v->kind == VMA_ANON && v->name && *v->name && *v->name != '[' ? strlen(v->name) + 1 : 0;
@@ -319,7 +348,7 @@ static int finish_all(struct restore *r, struct newborn *nb, const struct img_ex
 			break;
 		if (memory_is_kernels(r, v))
 			continue;
-		if (v->pkey)
+		if (v->pkey && !(keys.x && keys.x->pkey == v->pkey))
 			batch_call(&f.b, SYS_pkey_mprotect, 0, v->start, len, v->prot, v->pkey);
 		else if (first_prot(e, n, v) != v->prot)
 			batch_call(&f.b, SYS_mprotect, 0, v->start, len, v->prot);
@@ -329,6 +358,8 @@ static int finish_all(struct restore *r, struct newborn *nb, const struct img_ex
 		if (v->vm_flags & PROC_VMA_LO)
 			batch_call(&f.b, SYS_mlock2, INJECT_MAY_FAIL, v->start, len, v->vm_flags & PROC_VMA_LF ? 1 /* MLOCK_ONFAULT */ : 0);
 	}
+	if (!err && !(err = feed_room(&f, MAPPING_PKEYS, 0)))
+		end_pkeys(&keys, &f.b);
 	for_each_of(r, guards, g, nb->rec->index)
 		if (!err && !(err = feed_room(&f, 1, 0)))
 			batch_call(&f.b, SYS_madvise, 0, g->start, g->end - g->start, MADV_GUARD_INSTALL);

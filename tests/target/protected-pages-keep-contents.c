@@ -12,11 +12,19 @@
 
 static sigjmp_buf jump;
 static volatile int faults;
+static char *none, *ro, *wo, *exec, *reserved;
+
+static bool is_exec(const char *p)
+{
+	return p >= exec && p < exec + SIZE;
+}
 
 static void on_fault(int sig, siginfo_t *info, void *context)
 {
 	(void)sig, (void)context;
-	target_check(info->si_code == SEGV_ACCERR, "code %d at %p", info->si_code, info->si_addr);
+	/* Memory that can only be executed has a protection key, where there are some. */
+	target_check(info->si_code == SEGV_ACCERR || (info->si_code == SEGV_PKUERR && is_exec(info->si_addr)), "code %d at %p", info->si_code,
+	             info->si_addr);
 	faults++;
 	siglongjmp(jump, 1);
 }
@@ -38,8 +46,7 @@ int main(int argc, char **argv)
 {
 	static const uint8_t code[] = { 0x8d, 0x47, 0x07, 0xc3 }; /* lea 7(%rdi),%eax; ret */
 	struct sigaction sa = { .sa_sigaction = on_fault, .sa_flags = SA_SIGINFO };
-	char *none, *ro, *wo, *exec, *reserved;
-	int (*add_seven)(int);
+	int (*add_seven)(int), key;
 
 	target_init(argc, argv);
 	sigaction(SIGSEGV, &sa, NULL);
@@ -55,11 +62,15 @@ int main(int argc, char **argv)
 	                     !mprotect(exec, SIZE, PROT_EXEC),
 	             "%m");
 	reserved = mmap(NULL, SIZE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if ((key = pkey_alloc(0, 0)) >= 0)
+		pkey_free(key);
 	target_ready();
 	for (int n = 0; target_turn(); n++) {
 		expect_fault(none + 5000, false);
 		expect_fault(ro + 5000, true);
 		expect_fault(exec + 5000, true);
+		if (key >= 0)
+			expect_fault(exec + 5000, false);
 		expect_fault(reserved, true);
 		target_check(target_filled(ro, SIZE, 41), "read-only contents");
 		*(volatile char *)(wo + 9000) = n;
