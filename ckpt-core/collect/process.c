@@ -164,28 +164,31 @@ static int take_bytes(struct batch *b, uint64_t addr, size_t size, struct img_by
  * that the kernel took for memory that can only be executed), ENOMEM else (do_mprotect_pkey() in mm/mprotect.c). */
 #define NO_PAGE 0xffffffff00000000ul
 
-static void ask_pkeys(struct batch *b, struct inject_call **ret_calls)
+static int collect_pkeys(struct collect *c)
 {
+	struct inject_call *calls[MAPPING_PKEYS];
+	struct batch b;
+	int err = batch_begin(&b, c->worker, &c->place, MAPPING_PKEYS);
+
+	if (err)
+		return report_fail(c->rep, err, "process %d: no room for injected calls", c->proc.pid);
 	for (uint64_t key = 1; key < MAPPING_PKEYS; key++)
-		ret_calls[key] = batch_call(b, SYS_pkey_mprotect, INJECT_MAY_FAIL, NO_PAGE, IMG_PAGE_SIZE, PROT_NONE, key);
-}
-
-static uint32_t take_pkeys(struct inject_call *const *calls)
-{
-	uint32_t keys = 1;
-
-	for (uint32_t key = 1; key < MAPPING_PKEYS; key++)
+		calls[key] = batch_call(&b, SYS_pkey_mprotect, INJECT_MAY_FAIL, NO_PAGE, IMG_PAGE_SIZE, PROT_NONE, key);
+	if ((err = batch_run(&b)))
+		report_fail(c->rep, err, "process %d: an injected call failed: %s", c->proc.pid, strerror(-err));
+	c->process.pkeys = 1;
+	for (uint32_t key = 1; key < MAPPING_PKEYS && !err; key++)
 		if (calls[key]->result == -ENOMEM)
-			keys |= 1u << key;
-	return keys;
+			c->process.pkeys |= 1u << key;
+	batch_finish(&b);
+	return err;
 }
 
 static int process_by_injection(struct collect *c)
 {
 	struct rec_process *p = &c->process;
 	struct batch b;
-	struct inject_call *pkeys[MAPPING_PKEYS];
-	int err = batch_begin(&b, c->worker, &c->place, 96);
+	int err = batch_begin(&b, c->worker, &c->place, 80);
 
 	if (err)
 		return report_fail(c->rep, err, "process %d: no room for injected calls", c->proc.pid);
@@ -201,7 +204,6 @@ static int process_by_injection(struct collect *c)
 	uint64_t subreaper = batch_reserve(&b, sizeof(int));
 	batch_call(&b, SYS_prctl, INJECT_MAY_FAIL, PR_GET_CHILD_SUBREAPER, subreaper);
 	struct inject_call *membarrier = batch_call(&b, SYS_membarrier, INJECT_MAY_FAIL, MEMBARRIER_CMD_GET_REGISTRATIONS);
-	ask_pkeys(&b, pkeys);
 	err = batch_run(&b);
 	if (err) {
 		report_fail(c->rep, err, "process %d: an injected call failed: %s", c->proc.pid, strerror(-err));
@@ -211,7 +213,6 @@ static int process_by_injection(struct collect *c)
 		p->dumpable = (int32_t)dumpable->result;
 		p->subreaper = *(int *)batch_at(&b, subreaper);
 		p->membarrier = membarrier->result > 0 ? (uint32_t)membarrier->result : 0;
-		p->pkeys = take_pkeys(pkeys);
 	}
 	batch_finish(&b);
 	return err;
@@ -305,6 +306,8 @@ int collect_process(struct collect *c)
 
 	if (!err)
 		err = process_by_injection(c);
+	if (!err)
+		err = collect_pkeys(c);
 	if (!err)
 		err = collect_timers(c);
 	if (!err)

@@ -2,8 +2,9 @@
 /* Memory of a restart: throws away what the new process was born with, maps what the image says, fills it.
  *
  * Theory of operation. Only three things of the old layout stay: the region (stub and scratch memory), the kernel's own vdso
- * mappings, which can be moved but not made, and what is the image's already (template.c). Mappings that will get contents are made writable and filled from outside (fill.c), or
- * are watched from here on and filled by a page server while the target runs (lazy.c); their own protection comes after that, then
+ * mappings, which can be moved but not made, and what is the image's already (template.c). Mappings that will get contents are made
+ * writable and filled from outside (fill.c), or are watched from here on and filled by a page server while the target runs
+ * (lazy.c); their own protection comes after that, then
  * advice, names, locks, protection keys, guards, seals, in this order: a sealed mapping takes none of the others. MADV_HUGEPAGE comes
  * before filling, so that the pages are huge at once. Tests: protected-pages-keep-contents, memory-advice-is-kept. */
 #include <errno.h>

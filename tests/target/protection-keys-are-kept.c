@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /* Memory with a protection key keeps the key, the thread keeps its rights register, and the key stays allocated: access faults
- * while the rights forbid it and works when they are given. Keys that are free stay free, and the kernel keeps the one that it took for memory that
- * can only be executed. */
+ * while the rights forbid it and works when they are given. Keys that are free stay free, and the kernel keeps the one that it took
+ * for memory that can only be executed. */
 #include <setjmp.h>
 #include <signal.h>
 #include <string.h>
