@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <time.h>
 
 #include "base/cleanup.h"
 #include "base/io.h"
@@ -13,6 +14,9 @@
 #include "lazy/find.h"
 #include "track/keeper.h"
 #include "track/precopy.h"
+
+#define WATCH_NAPS 50 /* until memory that is watched is taken to be so by somebody else */
+#define WATCH_NAP_NS 10000000
 
 void collect_init(struct collect *c, struct reporter *rep, const struct fd_process *proc)
 {
@@ -251,15 +255,37 @@ int collect_verify(const struct collect *c, pid_t child, const struct precopy *p
 	return !err && c->adopted && precopy->regions.n ? verify_flags(c, c->proc.pid, precopy, false) : err;
 }
 
-/* Looks for who watches only when somebody does: it takes a look at every process. */
-static void find_watch(struct collect *c)
+/* Looks for who watches only when somebody does: it takes a look at every process. True when that is none of ours. */
+static bool find_watch(struct collect *c)
 {
 	bool found = c->before && c->before->watched;
 
 	for (size_t i = 0; i < c->n_vmas && !c->watched && !found; i++)
 		if (c->vmas[i].vm_flags & PROC_VMA_UW && !(found = keeper_exists(c->proc.pid)))
-			return;
+			return true;
 	c->watched |= found;
+	return false;
+}
+
+/* A keeper that has just ended is not found any more, but the kernel takes some time to end the watch (17 ms for each GiB). */
+static int read_all(struct collect *c)
+{
+	const struct timespec nap = { .tv_nsec = WATCH_NAP_NS };
+	int err = adopt_mappings(c);
+
+	for (unsigned naps = 0; err; naps++) {
+		if ((err = read_mappings("smaps", c->proc.pid, &c->vmas, &c->n_vmas)))
+			return err;
+		if (!find_watch(c) || naps == WATCH_NAPS)
+			return 0;
+		err = -EAGAIN;
+		proc_maps_free(c->vmas, c->n_vmas);
+		c->vmas = NULL;
+		c->n_vmas = 0;
+		nanosleep(&nap, NULL);
+	}
+	find_watch(c);
+	return 0;
 }
 
 int collect_mappings(struct collect *c, struct fd_capture *files, struct findings *findings)
@@ -268,12 +294,11 @@ int collect_mappings(struct collect *c, struct fd_capture *files, struct finding
 	AUTO_FREE bool *by_plugin = NULL;
 	int err = read_locked(c->proc.pid, &c->locked_kb);
 
-	if (!err && (err = adopt_mappings(c)))
-		err = read_mappings("smaps", c->proc.pid, &c->vmas, &c->n_vmas);
+	if (!err)
+		err = read_all(c);
 	if (err)
 		return report_fail(c->rep, err, "process %d: its mappings (/proc/%d/smaps) cannot be read: %s", c->proc.pid, c->proc.pid,
 				   strerror(-err));
-	find_watch(c);
 	if (!(backings = calloc(c->n_vmas + 1, sizeof(*backings))) || !(by_plugin = calloc(c->n_vmas + 1, sizeof(*by_plugin))))
 		return -ENOMEM;
 	if ((err = mapping_backings(c, files, findings, backings, by_plugin)))
