@@ -1,8 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# How long a guest falls silent while a checkpoint is taken: `stasis checkpoint` (as it is, and with --snapshot=fork) against QEMU's own ways (background-snapshot, savevm, and
-# migration to a file of a stopped guest), in turns, in the same guest. The guest writes to its memory all the time; its silence is measured
-# from outside in its memory (pulse.c). Prints a table, or with --json one line of JSON per row; times in milliseconds.
+# How long a guest falls silent while a checkpoint is taken: `stasis checkpoint` (as it is, and with --snapshot=fork) against QEMU's own ways
+# (background-snapshot, savevm, and migration to a file of a stopped guest), in turns, in the same guest. The guest writes to its memory all the
+# time; its silence is measured from outside in its memory (pulse.c), without the time in which the whole machine stood still (still.h; `as seen`
+# is with it). Prints a table, or with --json one line of JSON per row; times in milliseconds.
 # usage: pause.sh [--json] [--sizes "MIB..."] [--pages "4K huge"] [--rate MIB_PER_SECOND] [--rounds N] [--peers "NAME..."]
 : "${PULSE:?must name the pulse program}"
 . "$(dirname "$0")/../e2e/lib.sh"
@@ -78,7 +79,7 @@ take() { # PEER
 		qmp_do '{"execute":"human-monitor-command","arguments":{"command-line":"delvm s"}}' ;;
 	esac
 }
-measure() { # PEER: sets `longest`, `total` (microseconds), from one go
+measure() { # PEER: sets `longest`, `seen`, `total` (microseconds), from one go
 	local t out
 	sync
 	exec {feed}<>"$scratch/feed" {said}<>"$scratch/said"
@@ -98,14 +99,14 @@ measure() { # PEER: sets `longest`, `total` (microseconds), from one go
 	read -r -t 60 out <&$said || fail "the pulse was lost"
 	exec {feed}>&- {said}<&-
 	wait $watch
-	longest=$(jq .longest <<<"$out")
+	longest=$(jq .longest <<<"$out") seen=$(jq .seen <<<"$out")
 	rm -f "$scratch/image" "$scratch/migrated"
 	sleep "$settle" # where we are a guest ourselves, what was freed goes back to the host within 2 s: that is not to disturb the next one
 }
 middle() { printf '%s\n' "$@" | sort -n | sed -n "$((($# + 1) / 2))p"; }
 ms() { awk -v us="$1" 'BEGIN { printf "%.1f", us / 1000 }'; }
 
-[ -n "$json" ] || printf '%-8s %-6s %-20s %10s %10s %10s\n' memory pages peer "silent ms" worst "in all ms"
+[ -n "$json" ] || printf '%-8s %-6s %-20s %10s %10s %10s %10s\n' memory pages peer "silent ms" worst "as seen" "in all ms"
 for size in $sizes; do
 	for pages in $kinds; do
 		launcher=()
@@ -116,21 +117,21 @@ for size in $sizes; do
 			-device virtio-blk-pci,drive=d
 		wait_for "$E2E_PATIENCE" "the pulse" grep -aq "^PULSE" "$log"
 		sleep 1
-		declare -A all=() whole=()
+		declare -A all=() saw=() whole=()
 		for ((i = 0; i <= rounds; i++)); do # the first is for warming up
 			for peer in nothing $peers; do
 				measure "$peer"
-				[ $i = 0 ] || all[$peer]+=" $longest" whole[$peer]+=" $total"
+				[ $i = 0 ] || all[$peer]+=" $longest" saw[$peer]+=" $seen" whole[$peer]+=" $total"
 			done
 		done
 		for peer in nothing $peers; do
 			# shellcheck disable=SC2086 # lists of numbers
-			silent=$(middle ${all[$peer]}) worst=$(printf '%s\n' ${all[$peer]} | sort -n | tail -1) total=$(middle ${whole[$peer]})
+			silent=$(middle ${all[$peer]}) worst=$(printf '%s\n' ${all[$peer]} | sort -n | tail -1) total=$(middle ${whole[$peer]}) seen=$(middle ${saw[$peer]})
 			if [ -n "$json" ]; then
-				jq -cn --arg peer "$peer" --arg pages $pages --argjson mib "$size" --argjson rate "$rate" --arg all "${all[$peer]}" --argjson total "$total" \
-					'{$mib, $pages, $rate, $peer, silent_us: ($all | split(" ") | map(select(. != "") | tonumber)), total_us: $total}'
+				jq -cn --arg peer "$peer" --arg pages $pages --argjson mib "$size" --argjson rate "$rate" --arg all "${all[$peer]}" --arg saw "${saw[$peer]}" --argjson total "$total" \
+					'def list: split(" ") | map(select(. != "") | tonumber); {$mib, $pages, $rate, $peer, silent_us: ($all | list), seen_us: ($saw | list), total_us: $total}'
 			else
-				printf '%-8s %-6s %-20s %10s %10s %10s\n' "$size MiB" $pages "$peer" "$(ms "$silent")" "$(ms "$worst")" "$(ms "$total")"
+				printf '%-8s %-6s %-20s %10s %10s %10s %10s\n' "$size MiB" $pages "$peer" "$(ms "$silent")" "$(ms "$worst")" "$(ms "$seen")" "$(ms "$total")"
 			fi
 		done
 		end_process "$pid"

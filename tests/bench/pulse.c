@@ -14,6 +14,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "still.h"
+
 #define BLOCK (1u << 20)
 #define PAGE 4096u
 #define NAP_NS 100000
@@ -21,14 +23,6 @@
 #define BUCKETS 64 /* of the histogram: four to each power of two */
 
 static const uint64_t key = 0x736973617473u ^ 0x5555555555555555u;
-
-static uint64_t now_us(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000u + (uint64_t)ts.tv_nsec / 1000;
-}
 
 static int read_at(pid_t pid, uint64_t at, void *data, size_t size)
 {
@@ -66,8 +60,17 @@ static uint64_t find(pid_t pid)
 	return 0;
 }
 
+#define LONG_US 1000
+#define SILENCES 100000
+
+/* The long ones: it is not known before the end what of them was the machine's. */
+static struct silence {
+	uint64_t from, to, us;
+} silences[SILENCES];
+static size_t n_silences;
+
 /* How long it was silent at most, when `us` went by while it counted `n` times, once in a step: the watcher itself may have been kept waiting. */
-static uint64_t silence(uint64_t us, uint64_t n)
+static uint64_t silence_us(uint64_t us, uint64_t n)
 {
 	return us > (n - 1) * STEP_US ? us - (n - 1) * STEP_US : 0;
 }
@@ -95,13 +98,54 @@ static uint64_t quantile(const uint64_t *counts, uint64_t n, double q)
 	return bucket_end(BUCKETS - 1);
 }
 
+struct sums {
+	uint64_t counts[BUCKETS], n, longest, seen; /* `seen`: with what the machine stood still */
+};
+
+static void sums_add(struct sums *s, uint64_t us)
+{
+	s->longest = us > s->longest ? us : s->longest;
+	s->counts[bucket_of(us)]++;
+	s->n++;
+}
+
+static void silence_note(struct sums *s, uint64_t from, uint64_t to, uint64_t us)
+{
+	s->seen = us > s->seen ? us : s->seen;
+	if (us < LONG_US || n_silences == SILENCES)
+		sums_add(s, us);
+	else
+		silences[n_silences++] = (struct silence){ from, to, us };
+}
+
+/* Until standard input ends. */
+static void watch(pid_t pid, uint64_t at, uint64_t count, struct sums *s)
+{
+	const struct timespec nap = { .tv_nsec = NAP_NS };
+	struct pollfd in = { .fd = 0, .events = POLLIN };
+	uint64_t last = still_now_us();
+
+	while (poll(&in, 1, 0) == 0) {
+		uint64_t is, now;
+		if (read_at(pid, at, &is, sizeof(is)))
+			break; /* it has ended */
+		now = still_now_us();
+		if (is != count) {
+			silence_note(s, last, now, silence_us(now - last, is - count));
+			count = is;
+			last = now;
+		}
+		nanosleep(&nap, NULL);
+	}
+	const uint64_t end = still_now_us(); /* a silence that has not ended counts as well */
+	silence_note(s, last, end, end - last);
+}
+
 int main(int argc, char **argv)
 {
 	pid_t pid = argc == 2 ? atoi(argv[1]) : 0;
-	struct pollfd in = { .fd = 0, .events = POLLIN };
-	uint64_t counts[BUCKETS] = { 0 }, n = 0, longest = 0, count = 0, last;
-	uint64_t at = pid > 0 ? find(pid) : 0;
-	struct timespec nap = { .tv_nsec = NAP_NS };
+	uint64_t at = pid > 0 ? find(pid) : 0, count = 0, still = 0;
+	struct sums s = { 0 };
 
 	if (argc > 2 && !strcmp(argv[1], "--small-pages")) {
 		prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0);
@@ -113,28 +157,21 @@ int main(int argc, char **argv)
 		fprintf(stderr, "pulse: process %d holds no guest with a pulse\n", pid);
 		return 1;
 	}
+	if (still_begin()) {
+		fprintf(stderr, "pulse: there is no thread for each processor\n");
+		return 1;
+	}
 	puts("watching");
 	fflush(stdout);
-	last = now_us();
-	while (poll(&in, 1, 0) == 0) {
-		uint64_t is, now;
-		if (read_at(pid, at, &is, sizeof(is)))
-			break; /* it has ended */
-		now = now_us();
-		if (is != count) {
-			const uint64_t silent = silence(now - last, is - count);
-			longest = silent > longest ? silent : longest;
-			counts[bucket_of(silent)]++;
-			n++;
-			count = is;
-			last = now;
-		}
-		nanosleep(&nap, NULL);
+	watch(pid, at, count, &s);
+	still_end();
+	for (size_t i = 0; i < n_silences; i++) {
+		const uint64_t us = still_us(silences[i].from, silences[i].to);
+		sums_add(&s, silences[i].us > us ? silences[i].us - us : 0);
+		still += us;
 	}
-	uint64_t end = now_us() - last; /* a silence that has not ended counts as well */
 	printf("{\"looks\":%" PRIu64 ",\"median\":%" PRIu64 ",\"p99\":%" PRIu64 ",\"p99.9\":%" PRIu64 ",\"longest\":%" PRIu64
-	       "}\n",
-	       n, quantile(counts, n, 0.5), quantile(counts, n, 0.99), quantile(counts, n, 0.999),
-	       end > longest ? end : longest);
+	       ",\"seen\":%" PRIu64 ",\"still\":%" PRIu64 "}\n",
+	       s.n, quantile(s.counts, s.n, 0.5), quantile(s.counts, s.n, 0.99), quantile(s.counts, s.n, 0.999), s.longest, s.seen, still);
 	return 0;
 }
