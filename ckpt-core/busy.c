@@ -38,21 +38,25 @@ static void look(pid_t pid, struct seen *seen)
 		closedir(dir);
 }
 
-void busy_leave(pid_t pid)
+void busy_leave(pid_t pid, cpu_set_t *ret_left)
 {
 	const struct timespec nap = { .tv_nsec = NAP_NS };
 	struct seen seen = { 0 };
-	cpu_set_t set;
+	cpu_set_t set, left;
 
+	CPU_ZERO(ret_left);
+	CPU_ZERO(&left);
 	for (int i = 0; i < LOOKS; i++) {
 		look(pid, &seen);
 		nanosleep(&nap, NULL);
 	}
-	if (sched_getaffinity(0, sizeof(set), &set))
+	if (sched_getaffinity(0, sizeof(set), &set)) /* EINVAL: there are more than the set has room for */
 		return;
 	for (int i = 0; i < CPU_SETSIZE; i++)
-		if (seen.times[i] == LOOKS)
+		if (seen.times[i] == LOOKS && CPU_ISSET(i, &set)) {
 			CPU_CLR(i, &set);
-	if (CPU_COUNT(&set))
-		sched_setaffinity(0, sizeof(set), &set);
+			CPU_SET(i, &left);
+		}
+	if (CPU_COUNT(&set) && !sched_setaffinity(0, sizeof(set), &set))
+		*ret_left = left;
 }

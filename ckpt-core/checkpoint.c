@@ -85,6 +85,7 @@ struct checkpoint {
 	struct img_reader *parent; /* of an incremental image; the writer compares with it */
 	struct track track;
 	struct precopy precopy;
+	cpu_set_t left; /* processors that we keep off while the target runs */
 	struct img_writer *writer;
 	pid_t child; /* the snapshot; 0 = read from the stopped target */
 	bool look_anew;     /* at all mappings while the target is stopped */
@@ -158,7 +159,7 @@ static int phase_check(struct checkpoint *cp)
 	int err = collect_obstacles(cp->rep, cp->pid, &cp->findings);
 
 	if (!cp->opt->stop)
-		busy_leave(cp->pid);
+		busy_leave(cp->pid, &cp->left);
 	if (err || (err = lazy_finish(cp->rep, cp->pid)))
 		return err;
 	if ((cp->pidfd = open_pidfd(cp->rep, cp->pid)) < 0)
@@ -357,6 +358,9 @@ static int phase_precopy(struct checkpoint *cp)
 static int phase_collect(struct checkpoint *cp)
 {
 	struct collect *c = &cp->found.collect;
+
+	if (plugin_set_is_empty(&cp->found.plugins)) /* whose hardware may still write to its memory */
+		precopy_pause_begin(&cp->precopy, &cp->left);
 	int err = survey_again(cp, &cp->frozen, !cp->opt->stop && !cp->look_anew && cp->opt->snapshot != STASIS_SNAPSHOT_STOP);
 
 	if (err || (err = collect_children(cp->pid, &cp->findings)) || (err = findings_refuse(&cp->findings, cp->rep, -EOPNOTSUPP)))

@@ -250,16 +250,27 @@ static int open_nameless(const char *beside)
 	return open(dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
 }
 
-/* A reflink beside the image or else beside the file itself. -1 where the file systems cannot. */
+/* A reflink beside the image or else beside the file itself. -1 where the file systems cannot; of one that cannot at all it is tried once: the target
+ * stands still. */
 static int clone_file(struct fd_capture *cap, const struct fd_back *back, int source)
 {
 	const char *beside[] = { cap->image_path, back->r.path };
+	bool never = true;
 
+	if (cap->has_whole && cap->whole_major == back->r.dev_major && cap->whole_minor == back->r.dev_minor)
+		return -1;
 	for (size_t i = 0; i < ARRAY_SIZE(beside); i++) {
 		AUTO_CLOSE int fd = beside[i] ? open_nameless(beside[i]) : -1;
 
 		if (fd >= 0 && !ioctl(fd, FICLONE, source))
 			return STEAL_FD(fd);
+		if (beside[i])
+			never = never && fd >= 0 && (errno == EOPNOTSUPP || errno == ENOTTY || errno == EXDEV);
+	}
+	if (never) {
+		cap->has_whole = true;
+		cap->whole_major = back->r.dev_major;
+		cap->whole_minor = back->r.dev_minor;
 	}
 	return -1;
 }

@@ -167,6 +167,8 @@ struct fd_capture {
 	struct fd_claim *claims;
 	uint32_t next_space;
 	uint64_t own_copies; /* bytes held in memory for save_late */
+	bool has_whole;      /* there is a file system that cannot clone its files: */
+	uint32_t whole_major, whole_minor;
 	bool checked;        /* fd_capture_check was here, and found: */
 	size_t obstacles;
 	VEC(struct fd_process) procs;

@@ -362,23 +362,61 @@ static int region_last(struct precopy *p, struct precopy_region *r)
 	return err;
 }
 
-/* Whether it is still what was chosen, and not what the child works with: the stack of the worker. */
+static bool region_has(const struct precopy_region *r, uint64_t at)
+{
+	return at >= r->start && at < r->end;
+}
+
+/* Whether it is still what was chosen, and not what we and the child work with: the stack of the worker, text. */
 static bool region_is_there(const struct precopy_region *r, const struct collect *c)
 {
 	for (size_t i = 0; i < c->mappings.n; i++)
 		if (c->mappings.items[i].start == r->start)
-			return c->mappings.items[i].end == r->end && precopy_can(c, i) && !(c->place.area >= r->start && c->place.area < r->end);
+			return c->mappings.items[i].end == r->end && precopy_can(c, i) && !region_has(r, c->place.area) && !region_has(r, c->place.stub);
 	return false;
+}
+
+static void *last_round(void *arg)
+{
+	struct precopy *p = arg;
+
+	vec_each(&p->regions, r)
+		if (r->copy)
+			r->last = region_last(p, r);
+	return NULL;
+}
+
+static void last_join(struct precopy *p)
+{
+	if (p->last_begun)
+		pthread_join(p->thread, NULL);
+	p->last_begun = false;
+}
+
+void precopy_pause_begin(struct precopy *p, const cpu_set_t *cpus)
+{
+	pthread_attr_t attr;
+
+	if (!p->regions.n || pthread_attr_init(&attr))
+		return;
+	if (CPU_COUNT(cpus))
+		pthread_attr_setaffinity_np(&attr, sizeof(*cpus), cpus);
+	p->last_begun = !pthread_create(&p->thread, &attr, last_round, p);
+	pthread_attr_destroy(&attr);
 }
 
 int precopy_pause(struct precopy *p, const struct collect *c)
 {
 	int err = p->regions.n ? report_fault(p->rep, "precopy.pause") : 0;
 
+	if (p->last_begun)
+		last_join(p);
+	else if (!err)
+		last_round(p);
 	vec_each(&p->regions, r) {
 		if (err || !r->copy)
 			continue;
-		int why = region_is_there(r, c) ? region_last(p, r) : -EBUSY;
+		const int why = region_is_there(r, c) ? r->last : -EBUSY;
 		r->whole = !why;
 		if (why)
 			err = region_give_up(p, r, why);
@@ -460,6 +498,7 @@ void precopy_leave(struct precopy *p, int pidfd)
 
 void precopy_finish(struct precopy *p)
 {
+	last_join(p);
 	vec_each(&p->regions, r) {
 		if (p->uffd >= 0)
 			watch_clear(p->uffd, r->start, r->end, 0);

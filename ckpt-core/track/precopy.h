@@ -21,6 +21,8 @@
 #ifndef STASIS_TRACK_PRECOPY_H
 #define STASIS_TRACK_PRECOPY_H
 
+#include <pthread.h>
+#include <sched.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -33,6 +35,7 @@ struct precopy_region { /* one mapping */
 	struct ranges sent;   /* is in the image, but where it is in `copied` */
 	struct ranges copied; /* what has been copied, or written to since it was sent */
 	struct ranges gone;   /* had no contents any more when the target was stopped */
+	int last;             /* what came of the last round */
 	bool whole;           /* both together are what the mapping was when the target was stopped */
 };
 
@@ -45,6 +48,8 @@ struct precopy {
 	int sock;      /* of the keeper that will end the watch; -1 = none */
 	bool goes_on;  /* the watch: what is copied in the last round is to be watched again */
 	uint64_t sent; /* bytes, in all regions */
+	pthread_t thread; /* that does the last round */
+	bool last_begun;
 };
 /* clang-format off */
 #define PRECOPY_INIT { .uffd = -1, .pagemap = -1, .sock = -1 }
@@ -63,7 +68,11 @@ int precopy_begin(struct precopy *p, int uffd, bool ends);
  * copied, -ECANCELED. */
 int precopy_run(struct precopy *p, struct img_writer *w, uint64_t total);
 
-/* The last round, while the target, as `c` has it now, is stopped and its memory is as it will be in the image. Mappings that are others by now, or for
+/* Has a thread begin with the last round, on one of these processors, if there are any; the target is stopped, and nobody but the caller, by injected calls, writes to
+ * its memory. */
+void precopy_pause_begin(struct precopy *p, const cpu_set_t *cpus);
+
+/* The last round, or its end, while the target, as `c` has it now, is stopped and its memory is as it will be in the image. Mappings that are others by now, or for
  * which it fails, are not `whole`. Returns 0 or a negative errno, worded or -ESRCH, -ECANCELED. */
 int precopy_pause(struct precopy *p, const struct collect *c);
 

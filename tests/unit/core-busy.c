@@ -58,8 +58,15 @@ static void end(pid_t pid)
 
 static void leave(pid_t pid, cpu_set_t *ret)
 {
-	busy_leave(pid);
+	cpu_set_t before, gone, both;
+
+	assert_int_equal(sched_getaffinity(0, sizeof(before), &before), 0);
+	busy_leave(pid, &gone);
 	assert_int_equal(sched_getaffinity(0, sizeof(*ret), ret), 0);
+	CPU_AND(&both, ret, &gone);
+	assert_int_equal(CPU_COUNT(&both), 0);
+	CPU_OR(&both, ret, &gone);
+	assert_true(CPU_EQUAL(&both, &before));
 	assert_int_equal(sched_setaffinity(0, sizeof(usable), &usable), 0);
 }
 
