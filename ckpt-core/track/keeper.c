@@ -156,7 +156,7 @@ static void keeper_ends(void)
 		return;
 	for (uint64_t i = 0; i < state.n_ends && !target_is_gone(); i++)
 		if (pread(FD_NOTES, &r, sizeof(r), (off_t)(ENDS_OFFSET + i * sizeof(r))) == sizeof(r))
-			watch_clear(FD_UFFD, r.start, r.end, NAPS);
+			watch_end(FD_UFFD, r.start, r.end, NAPS);
 	_exit(0);
 }
 

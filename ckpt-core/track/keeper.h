@@ -51,7 +51,7 @@ int keeper_end(struct keeper *k);    /* kills it and waits until it is dead; -ET
 int keeper_prepare(int *ret_sock);
 
 /* Makes it, with notes (a file, which is written to) and uffd (may be -1), the keeper of the process that `pidfd` is of. With `ends`, which are
- * mappings that uffd watches, it ends the watch of them without haste (watch_clear()), and then itself. Returns 0 once it is,
+ * mappings that uffd watches, it ends the watch of them without haste (watch_end()), and then itself. Returns 0 once it is,
  * or a negative errno: then it is gone. Closes `sock`. */
 int keeper_begin(int sock, int pidfd, int notes, int uffd, const uint8_t content_id[16], const struct ranges *ends);
 

@@ -18,6 +18,8 @@
 #define REGIONS 1024 /* taken from the kernel at a time */
 #define CLEAR_BYTES 65536ul       /* at least, without a pause */
 #define CLEAR_MOST (8ul << 20)    /* where there is nothing to be done the next is no longer for it */
+#define END_BYTES (16ul << 20)
+#define END_PIECEMEAL (128ul << 20)
 #define CLEAR_US 300              /* some of it for the interrupt of every other CPU that runs the target, whatever the size */
 
 int watch_try(void)
@@ -156,6 +158,16 @@ int watch_is_ours(int uffd, uint64_t start, uint64_t end)
 	return watch_register(uffd, start, end) ? -EBUSY : 0;
 }
 
+/* `nap` times as long as what has been done since then. */
+static void watch_nap(uint64_t since, unsigned nap)
+{
+	const uint64_t us = (timens_stopwatch_us() - since) * nap;
+	const struct timespec ts = { .tv_sec = (time_t)(us / 1000000), .tv_nsec = (long)(us % 1000000 * 1000) };
+
+	if (nap)
+		nanosleep(&ts, NULL);
+}
+
 /* A step is as long as it takes CLEAR_US: few pages where the kernel is slow, many where it is fast. */
 void watch_clear(int uffd, uint64_t start, uint64_t end, unsigned nap)
 {
@@ -171,9 +183,19 @@ void watch_clear(int uffd, uint64_t start, uint64_t end, unsigned nap)
 			step *= 2;
 		else if (us > CLEAR_US * 2 && step > CLEAR_BYTES)
 			step /= 2;
-		const struct timespec ts = { .tv_sec = (time_t)(us * nap / 1000000), .tv_nsec = (long)(us * nap % 1000000 * 1000) };
-		if (nap)
-			nanosleep(&ts, NULL);
+		watch_nap(since, nap);
+	}
+}
+
+void watch_end(int uffd, uint64_t start, uint64_t end, unsigned nap)
+{
+	watch_clear(uffd, start, end, nap);
+	for (uint64_t at = start, size; at < end && end - start >= END_PIECEMEAL; at += size) {
+		const uint64_t since = timens_stopwatch_us();
+		size = end - at < END_BYTES ? end - at : END_BYTES;
+		struct uffdio_range range = { at, size };
+		ioctl(uffd, UFFDIO_UNREGISTER, &range);
+		watch_nap(since, nap);
 	}
 }
 

@@ -3,7 +3,7 @@
  * asynchronous form, in which the kernel itself takes the mark off a page that is written to and nobody waits. Linux 6.7.
  *
  * What a watched target can notice: smaps says "uw"; and a part of a mapping that it moves away with mremap() is not watched any more, so that
- * moved back it is a mapping of its own, until the watch ends: an mremap() of the whole is refused then.
+ * moved back it is a mapping of its own, until the watch ends: an mremap() of the whole is refused then (see also watch_end()).
  *
  * Sources: Documentation/admin-guide/mm/userfaultfd.rst, pagemap.rst. */
 #ifndef STASIS_TRACK_WATCH_H
@@ -26,10 +26,13 @@ int watch_open(struct tracee *worker, const struct batch_place *place, struct un
  * cannot be watched; -ESRCH: the userfaultfd is of memory that is no more. */
 int watch_register(int uffd, uint64_t start, uint64_t end);
 
-/* Takes the marks of [start, end) away in small steps, and pauses `nap` times as long as it works. The kernel does the same when `uffd` is closed,
- * in one step for which it keeps everybody from the mapping, which takes a moment only where there are no marks. (To end the
- * watch of a part of it only would split the mapping, and the target's mremap() refuses two.) */
+/* Takes the marks of [start, end) away in small steps, and pauses `nap` times as long as it works. */
 void watch_clear(int uffd, uint64_t start, uint64_t end, unsigned nap);
+
+/* And then ends the watch, of mappings of 128 MiB and more: when `uffd` is closed the kernel does it in one step, for which it keeps everybody from the
+ * mapping and looks at each page (17 ms for 1 GiB). In between a mapping is two, until all of it is done: a moment in which
+ * an mremap() of all of it is refused. */
+void watch_end(int uffd, uint64_t start, uint64_t end, unsigned nap);
 
 /* Appends the parts of [start, end), a single mapping, that were written to since watch_arm(), and those that have no contents. -EPERM: nobody
  * watches it. */
