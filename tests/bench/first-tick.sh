@@ -25,6 +25,7 @@ restart_once() { # OPTION...: milliseconds
 	truncate -s "$log_bytes" "$log" # as it was at the checkpoint
 	local ms
 	ms=$("$FIRST_TICK" "$log" "$STASIS" restart "$image" --detach --pidfile "$scratch/bench.pid" "$@" </dev/null) || fail "restart $*"
+	wait_for 10 "the restart's pid" test -s "$scratch/bench.pid" # which the tick may outrun
 	pid=$(cat "$scratch/bench.pid")
 	own "$pid"
 	end_process "$pid" >&2
@@ -38,6 +39,7 @@ incoming_once() {
 		-kernel "$E2E_GUEST/$guest_kernel" -initrd "$E2E_GUEST/initrd" -append "console=ttyS0 no_timer_check $guest_words fill=$fill" \
 		-chardev "socket,id=serial,path=$serial,server=on,wait=off,logfile=$log,logappend=on" -serial chardev:serial \
 		-pidfile "$scratch/qemu.pid" -incoming "exec:cat $scratch/qemu.migration" </dev/null) || fail incoming
+	wait_for 10 "QEMU's pid" test -s "$scratch/qemu.pid"
 	pid=$(cat "$scratch/qemu.pid")
 	own "$pid"
 	end_process "$pid" >&2
