@@ -68,12 +68,12 @@ int precopy_begin(struct precopy *p, int uffd, bool ends);
  * copied, -ECANCELED. */
 int precopy_run(struct precopy *p, struct img_writer *w, uint64_t total);
 
-/* Has a thread begin with the last round, on one of these processors, if there are any; the target is stopped, and nobody but the caller, by injected calls, writes to
- * its memory. */
+/* Has a thread begin with the last round, on one of these processors, if there are any; the target is stopped, and nobody but the
+ * caller, by injected calls, writes to its memory. */
 void precopy_pause_begin(struct precopy *p, const cpu_set_t *cpus);
 
-/* The last round, or its end, while the target, as `c` has it now, is stopped and its memory is as it will be in the image. Mappings that are others by now, or for
- * which it fails, are not `whole`. Returns 0 or a negative errno, worded or -ESRCH, -ECANCELED. */
+/* The last round, or its end, while the target, as `c` has it now, is stopped and its memory is as it will be in the image. Mappings
+ * that are others by now, or for which it fails, are not `whole`. Returns 0 or a negative errno, worded or -ESRCH, -ECANCELED. */
 int precopy_pause(struct precopy *p, const struct collect *c);
 
 /* Takes back from the image what it was given that counts no more: of mappings that are not whole that is all. Then `copied` is what is to be
