@@ -516,7 +516,7 @@ static int phase_commit(struct checkpoint *cp)
 {
 	struct stasis_checkpoint_result *res = &cp->shared->result;
 
-	res->snapshot = !cp->child ? STASIS_SNAPSHOT_STOP : cp->precopy.regions.n ? STASIS_SNAPSHOT_PRECOPY : STASIS_SNAPSHOT_FORK;
+	res->snapshot = !cp->child ? STASIS_SNAPSHOT_STOP : precopy_any(&cp->precopy) ? STASIS_SNAPSHOT_PRECOPY : STASIS_SNAPSHOT_FORK;
 	end_child(cp);
 	int err = img_writer_commit(cp->writer);
 	if (err)

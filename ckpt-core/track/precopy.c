@@ -458,6 +458,14 @@ struct precopy_region *precopy_find(const struct precopy *p, uint64_t start, uin
 	return NULL;
 }
 
+bool precopy_any(const struct precopy *p)
+{
+	vec_each(&p->regions, r)
+		if (r->whole)
+			return true;
+	return false;
+}
+
 void precopy_drop(struct precopy_region *r, uint64_t start, uint64_t end)
 {
 	madvise(r->copy + (start - r->start), end - start, MADV_DONTNEED);

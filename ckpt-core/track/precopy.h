@@ -83,6 +83,9 @@ int precopy_settle(struct precopy *p, struct img_writer *w);
 /* The region that is this mapping, if it is whole; else NULL. */
 struct precopy_region *precopy_find(const struct precopy *p, uint64_t start, uint64_t end);
 
+/* Whether any region is whole. */
+bool precopy_any(const struct precopy *p);
+
 /* Gives back the memory of the copy of [start, end): it is not read again. */
 void precopy_drop(struct precopy_region *r, uint64_t start, uint64_t end);
 

@@ -42,7 +42,7 @@ for i in $(seq $n); do
 	[ ! -s "$scratch/$i/pid" ] || wait_for 10 "clone $i to be gone" is_gone "$(cat "$scratch/$i/pid")"
 	rm -f "$scratch/$i/pid"
 done
-wait_for 10 "nothing to be left" test -z "$(ours)"
+wait_for 10 "nothing to be left" nothing_is_left
 
 # Whoever starts them is killed while some wait for the others.
 cat >"$scratch/slow" <<END
@@ -57,7 +57,6 @@ clone_all --hook "$scratch/slow" &
 own $!
 wait_for 20 "the slow clone" test -e "$scratch/slow.begun"
 kill -9 "$(pgrep -P $! -x stasis || echo $!)"
-nothing_is_left() { test -z "$(ours)"; }
 wait_for 20 "nothing to be left" nothing_is_left
 
 cat >"$scratch/hook" <<END
@@ -92,4 +91,4 @@ for i in 1 2; do
 	same_guest "$nonce"
 	end_process "$pid"
 done
-wait_for 10 "nothing to be left" test -z "$(ours)"
+wait_for 10 "nothing to be left" nothing_is_left

@@ -79,7 +79,7 @@ sees "^said $nonce 2 again"
 kill -9 $front
 wait $front 2>/dev/null
 exec 7>&-
-wait_for 10 "nothing of the restarted target to be left" test -z "$(ours)"
+wait_for 10 "nothing of the restarted target to be left" nothing_is_left
 
 # ---- on a terminal ----
 session() { # SCRIPT: runs it with a pseudo-terminal of its own; keys go to descriptor 7, the screen to $out

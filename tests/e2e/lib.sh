@@ -158,6 +158,7 @@ guest_ask() {
 	wait_for "$E2E_PATIENCE" "'$2' in answer to '$1'" log_has "$from" "$2"
 	exec {fd}>&- # only now: a client that hangs up at once may take its words back
 }
+nothing_is_left() { [ -z "$(ours)" ]; }
 no_keeper() { ! pgrep -x -r R,S,D,T stasis-track >/dev/null; } # nobody's memory is watched after a checkpoint; one that has ended may wait for init
 guest_md5() { # ID: prints what the guest reads from its disk
 	guest_ask "md5 $1" "^MD5END $1" >&2

@@ -25,13 +25,12 @@ faulty() { # FAULT [PATTERN]: a restart fails; the message fits
 	sed 's/^/    /' "$scratch/refused.out"
 	[ $status != 0 ] && [ $status != 124 ] || fail "$1: the restart ends with $status"
 	[ -z "${2:-}" ] || { grep -q -- "$2" "$scratch/refused.out"; } || fail "$1: the message does not say '$2'"
-	wait_for 30 "what the failed restart began to be gone" none_left
+	wait_for 30 "what the failed restart began to be gone" nothing_is_left
 	[ ! -e "$scratch/never" ] || fail "$1: there is a pid file"
 	[ "$(sha256sum "$image")" = "$sum" ] || fail "$1: the image has changed"
 	ls -l /proc/[0-9]*/fd 2>/dev/null | grep -q 'anon_inode:kvm' && fail "$1: a process holds a machine"
 	step "$1: refused, nothing is left"
 }
-none_left() { [ -z "$(ours)" ]; }
 faulty kvm.open "/dev/kvm"
 for point in create-vm create-vcpu memory-slots vcpu-state; do
 	faulty "kvm.$point" "kvm.$point"

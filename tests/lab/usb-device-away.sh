@@ -122,5 +122,4 @@ run_stasis restart "$scratch/image" --detach --map "usb:$was=none" # it may end 
 wait_for 30 "the program to see it unplugged" grep -q "^GONE" "$log"
 is_well
 step "none: $(tail -n 1 "$log")"
-none_of_ours() { [ -z "$(ours)" ]; }
-wait_for 30 "its end" none_of_ours
+wait_for 30 "its end" nothing_is_left

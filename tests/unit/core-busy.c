@@ -2,9 +2,9 @@
 /* Who works beside a target keeps off the processors that it is busy on, as long as there are others. */
 #include <setjmp.h>
 #include <stdarg.h>
-#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/wait.h>
@@ -24,8 +24,15 @@ static int usable_cpu(int n)
 	return -1;
 }
 
-/* A process that runs on one processor and, once this has returned, spins or sleeps. */
-static pid_t start(int cpu, bool spins)
+static void *spin(void *arg)
+{
+	for (volatile unsigned i = 0;; i++)
+		;
+	return arg;
+}
+
+/* A process that runs on one processor and has, once this has returned, so many threads that spin; with none it sleeps. */
+static pid_t start(int cpu, unsigned spinning)
 {
 	int fds[2];
 	char byte;
@@ -38,15 +45,15 @@ static pid_t start(int cpu, bool spins)
 		CPU_SET(cpu, &set);
 		if (sched_setaffinity(0, sizeof(set), &set) || write(fds[1], "", 1) != 1)
 			_exit(1);
-		for (volatile unsigned i = 0; spins; i++)
-			;
+		for (pthread_t t; spinning > 0; spinning--)
+			pthread_create(&t, NULL, spin, NULL);
 		pause();
 		_exit(0);
 	}
 	close(fds[1]);
 	assert_int_equal(read(fds[0], &byte, 1), 1);
 	close(fds[0]);
-	usleep(50000); /* the one that sleeps is asleep by then */
+	usleep(50000); /* they spin by then, or it sleeps */
 	return pid;
 }
 
@@ -78,11 +85,13 @@ static void processors_of_a_busy_target_are_left_to_it(void **state)
 	if (CPU_COUNT(&usable) < 2)
 		skip();
 	const int cpu = usable_cpu(1);
-	pid_t pid = start(cpu, true);
-	leave(pid, &left);
-	end(pid);
 	CPU_CLR(cpu, &want);
-	assert_true(CPU_EQUAL(&left, &want));
+	for (unsigned threads = 1; threads <= 3; threads++) {
+		pid_t pid = start(cpu, threads);
+		leave(pid, &left);
+		end(pid);
+		assert_true(CPU_EQUAL(&left, &want));
+	}
 }
 
 static void a_target_that_sleeps_takes_no_processor(void **state)
@@ -90,7 +99,7 @@ static void a_target_that_sleeps_takes_no_processor(void **state)
 	cpu_set_t left;
 
 	(void)state;
-	pid_t pid = start(usable_cpu(0), false);
+	pid_t pid = start(usable_cpu(0), 0);
 	leave(pid, &left);
 	end(pid);
 	assert_true(CPU_EQUAL(&left, &usable));
@@ -104,7 +113,7 @@ static void the_only_processor_is_shared(void **state)
 	(void)state;
 	CPU_ZERO(&one);
 	CPU_SET(cpu, &one);
-	pid_t pid = start(cpu, true);
+	pid_t pid = start(cpu, 1);
 	assert_int_equal(sched_setaffinity(0, sizeof(one), &one), 0);
 	leave(pid, &left);
 	end(pid);
@@ -116,7 +125,7 @@ static void a_target_that_is_gone_changes_nothing(void **state)
 	cpu_set_t left;
 
 	(void)state;
-	pid_t pid = start(usable_cpu(0), true);
+	pid_t pid = start(usable_cpu(0), 1);
 	end(pid);
 	leave(pid, &left);
 	assert_true(CPU_EQUAL(&left, &usable));
