@@ -11,6 +11,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#define STALE ".stasis-stale" /* behind the name of what is set aside */
+
 /* net/unix/af_unix.c, unix_find_bsd: nobody bound is ECONNREFUSED, somebody of another type EPROTOTYPE, and a datagram socket
  * learns nothing from being connected to. */
 int unix_path_alive(const char *path)
@@ -229,13 +231,24 @@ static int set_stale_aside(struct unix_place *place)
 
 	if (lstat(place->path, &st) || !S_ISSOCK(st.st_mode) || unix_path_alive(place->path) != 0)
 		return -EADDRINUSE;
-	int n = snprintf(aside, sizeof(aside), "%s.stasis-stale", place->path); /* over one that a killed restart has left */
+	int n = snprintf(aside, sizeof(aside), "%s" STALE, place->path); /* over one that a killed restart has left */
 	if (n < 0 || n >= (int)sizeof(aside))
 		return -ENAMETOOLONG;
 	if (rename(place->path, aside))
 		return -errno;
 	memcpy(place->aside, aside, sizeof(aside));
 	return 0;
+}
+
+/* What a restart that was killed has set aside, before it could put anything in its place, goes when this one is well. */
+static void find_left_aside(struct unix_place *place)
+{
+	struct stat st;
+	char aside[PATH_MAX];
+	int n = snprintf(aside, sizeof(aside), "%s" STALE, place->path);
+
+	if (!place->aside[0] && n > 0 && n < (int)sizeof(aside) && !lstat(aside, &st) && S_ISSOCK(st.st_mode) && unix_path_alive(aside) == 0)
+		memcpy(place->aside, aside, sizeof(aside));
 }
 
 /* The target's own path was gone already: any name will do, only a listening socket needs one. */
@@ -283,6 +296,7 @@ int unix_place_bind(struct fd_plan *plan, struct fd_file *file, int fd)
 		return 0;
 	place->dev = st.st_dev;
 	place->ino = st.st_ino;
+	find_left_aside(place);
 	if (!s->unlinked)
 		dress(plan, file, place);
 	return 0;

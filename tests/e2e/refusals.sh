@@ -64,15 +64,6 @@ own "$(cat "$scratch/child.pid")"
 refused "$(cat "$scratch/child.pid")" "$STASIS" checkpoint $parent -o "$images/x"
 end_process $parent
 end_process "$(cat "$scratch/child.pid")"
-if [ -r /dev/kvm ] && [ -w /dev/kvm ]; then
-	sleep 100 9<>/dev/kvm &
-	own $!
-	wait_for 5 "sleep" grep -q sleep /proc/$!/comm
-	refused "fd 9.*kvm" "$STASIS" checkpoint $! -o "$images/x"
-	end_process $!
-else
-	note "/dev/kvm cannot be opened here"
-fi
 if [ "$(id -u)" = 0 ]; then
 	cp "$STASIS" "$scratch/stasis"
 	mkdir "$scratch/theirs"
