@@ -106,6 +106,21 @@ static void an_abandoned_restart_puts_the_stale_path_back(void **state)
 	unlink(named("server").sun_path);
 }
 
+static void set_aside(void) /* as a restart that was killed has left it */
+{
+	note_inode();
+	CHECK(rename(named("server").sun_path, named("server.stasis-stale").sun_path) == 0);
+}
+
+static void what_a_killed_restart_set_aside_goes(void **state)
+{
+	(void)state;
+	trip_run(&(struct trip){ hold_listener, NULL, set_aside, verify_listener_and_directory });
+	unlink(named("server").sun_path);
+	trip_run(&(struct trip){ hold_listener, NULL, set_aside, stale_path_is_back, .abandon = true });
+	unlink(named("server").sun_path);
+}
+
 static void path_is_absent(void)
 {
 	CHECK(access(named("server").sun_path, F_OK) != 0);
@@ -294,6 +309,7 @@ int main(void)
 		cmocka_unit_test(listener_replaces_its_stale_path),
 		cmocka_unit_test(listener_makes_a_missing_path),
 		cmocka_unit_test(an_abandoned_restart_puts_the_stale_path_back),
+		cmocka_unit_test(what_a_killed_restart_set_aside_goes),
 		cmocka_unit_test(an_abandoned_restart_leaves_no_path),
 		cmocka_unit_test(a_path_in_use_is_an_unmet_need),
 		cmocka_unit_test(a_file_at_the_path_is_an_unmet_need),
