@@ -24,7 +24,7 @@ static void look(pid_t pid, unsigned n, struct seen *seen)
 	char path[40];
 
 	snprintf(path, sizeof(path), "/proc/%d/task", pid);
-	DIR *dir = opendir(path);
+	AUTO_CLOSEDIR DIR *dir = opendir(path);
 	for (struct dirent *e; dir && (e = readdir(dir));) {
 		AUTO_FREE char *text = NULL;
 		struct proc_stat st;
@@ -34,8 +34,6 @@ static void look(pid_t pid, unsigned n, struct seen *seen)
 		if (st.state == 'R' && st.cpu >= 0 && st.cpu < CPU_SETSIZE && seen->times[st.cpu] == n)
 			seen->times[st.cpu] = n + 1;
 	}
-	if (dir)
-		closedir(dir);
 }
 
 void busy_leave(pid_t pid, cpu_set_t *ret_left)

@@ -158,10 +158,10 @@ static int phase_check(struct checkpoint *cp)
 	struct img_open_options po = { .parent_dir = cp->opt->parent_dir };
 	int err = collect_obstacles(cp->rep, cp->pid, &cp->findings);
 
-	if (!cp->opt->stop)
-		busy_leave(cp->pid, &cp->left);
 	if (err || (err = lazy_finish(cp->rep, cp->pid)))
 		return err;
+	if (!cp->opt->stop)
+		busy_leave(cp->pid, &cp->left);
 	if ((cp->pidfd = open_pidfd(cp->rep, cp->pid)) < 0)
 		return cp->pidfd;
 	if (cp->opt->track != STASIS_TRACK_OFF)

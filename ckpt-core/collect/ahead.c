@@ -53,11 +53,6 @@ struct ahead {
 	struct ahead_buffer buffers[BUFFERS];
 };
 
-static int run_read(const struct ahead *a, const struct ahead_run *run, uint8_t *data)
-{
-	return io_pread_all(a->mem, data, run->size, run->start);
-}
-
 /* What process_vm_readv() may not read /proc/PID/mem may. */
 static void buffer_read(const struct ahead *a, struct ahead_buffer *b)
 {
@@ -69,7 +64,7 @@ static void buffer_read(const struct ahead *a, struct ahead_buffer *b)
 	if (process_vm_readv(a->pid, &local, 1, remote, b->n, 0) == (ssize_t)b->size)
 		return;
 	for (size_t i = 0; i < b->n && !b->err; at += b->runs[i++].size) {
-		b->err = run_read(a, &b->runs[i], at);
+		b->err = io_pread_all(a->mem, at, b->runs[i].size, b->runs[i].start);
 		b->err_at = b->runs[i].start;
 	}
 }
@@ -100,11 +95,6 @@ int ahead_done(struct ahead *a, uint64_t size)
 	a->done += size;
 	report_progress(a->rep, "write", a->done, a->total);
 	return report_cancelled(a->rep) ? -ECANCELED : 0;
-}
-
-uint64_t ahead_sum(const struct ahead *a)
-{
-	return a->done;
 }
 
 uint64_t ahead_at(const struct ahead *a)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Hands memory of a process to the image, and reads it ahead by a thread of its own: while one piece is packed and written the next is
+/* Hands memory of a process to the image, and reads it ahead by threads of its own: while one piece is packed and written the next is
  * being read. */
 #ifndef STASIS_COLLECT_AHEAD_H
 #define STASIS_COLLECT_AHEAD_H
@@ -28,7 +28,6 @@ uint64_t ahead_at(const struct ahead *a);
 
 /* Counts bytes as done that were handed on by others, shows progress. Returns 0 or -ECANCELED. */
 int ahead_done(struct ahead *a, uint64_t size);
-uint64_t ahead_sum(const struct ahead *a);
 
 /* Drops what has not been handed on. Takes NULL. */
 void ahead_destroy(struct ahead *a);

@@ -224,12 +224,19 @@ int unix_place_connect(const struct fd_file *file, int fd)
 	return place ? in_place(place, fd, call_connect) : -EDESTADDRREQ;
 }
 
-static int set_stale_aside(struct unix_place *place)
+/* A socket that nobody is bound to any more. */
+static bool is_stale(const char *path)
 {
 	struct stat st;
+
+	return !lstat(path, &st) && S_ISSOCK(st.st_mode) && unix_path_alive(path) == 0;
+}
+
+static int set_stale_aside(struct unix_place *place)
+{
 	char aside[PATH_MAX];
 
-	if (lstat(place->path, &st) || !S_ISSOCK(st.st_mode) || unix_path_alive(place->path) != 0)
+	if (!is_stale(place->path))
 		return -EADDRINUSE;
 	int n = snprintf(aside, sizeof(aside), "%s" STALE, place->path); /* over one that a killed restart has left */
 	if (n < 0 || n >= (int)sizeof(aside))
@@ -243,11 +250,10 @@ static int set_stale_aside(struct unix_place *place)
 /* What a restart that was killed has set aside, before it could put anything in its place, goes when this one is well. */
 static void find_left_aside(struct unix_place *place)
 {
-	struct stat st;
 	char aside[PATH_MAX];
 	int n = snprintf(aside, sizeof(aside), "%s" STALE, place->path);
 
-	if (!place->aside[0] && n > 0 && n < (int)sizeof(aside) && !lstat(aside, &st) && S_ISSOCK(st.st_mode) && unix_path_alive(aside) == 0)
+	if (!place->aside[0] && n > 0 && n < (int)sizeof(aside) && is_stale(aside))
 		memcpy(place->aside, aside, sizeof(aside));
 }
 

@@ -30,8 +30,11 @@ take() { # WAY
 	esac >"$scratch/stasis.out" 2>&1 </dev/null || fail "$1"
 	t=$(elapsed_ms "$t")
 	[ "$round" = 0 ] || all[$1]+=" $t" # for warming up
-	case $1 in stasis-raw) mv -f "$scratch/new" "$scratch/raw" ;; esac # to give back what it replaces takes time
-	case $1 in dd) rm "$scratch/copy" ;; *zstd) bytes[$1]=$(stat -c %s "$scratch/packed") && rm "$scratch/packed" ;; *) bytes[$1]=$(stat -c %s "$scratch/raw") ;; esac
+	case $1 in
+	dd) rm "$scratch/copy" ;;
+	*zstd) bytes[$1]=$(stat -c %s "$scratch/packed") && rm "$scratch/packed" ;;
+	*) mv -f "$scratch/new" "$scratch/raw" && bytes[$1]=$(stat -c %s "$scratch/raw") ;; # to give back what it replaces takes time
+	esac
 }
 middle() { printf '%s\n' "$@" | sort -n | sed -n "$((($# + 1) / 2))p"; }
 row() { # WAY PEER
