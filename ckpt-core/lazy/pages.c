@@ -4,8 +4,8 @@
  * Theory of operation. An event (REMOVE, UNMAP, REMAP, FORK) keeps its thread waiting until it is read, and from its beginning
  * to that moment the kernel refuses to put pages in (-EAGAIN). So what the ledger says at the time of a UFFDIO_COPY that
  * succeeds is what the target's memory is like. A fault that cannot be answered for that reason is simply woken: it comes
- * again. A page that nobody owes is zero: it never was in the image, or the target has thrown it away. Tests:
- * lazy-dontneed-reads-zero, lazy-mremap-and-munmap, lazy-fork. */
+ * again. A page that nobody owes is zero: it never was in the image, or the target has thrown it away. Test:
+ * lazy-memory-changes-meanwhile. */
 #include "lazy/pages.h"
 
 #include <errno.h>

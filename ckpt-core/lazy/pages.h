@@ -39,8 +39,7 @@ void pages_finish(struct pages_server *s);
  * nothing true can be given to the target any more. */
 int pages_answer(struct pages_server *s, uint32_t space);
 
-/* A page for every region, before the target runs: memory without any has no anon_vma, and parts of it that are moved away and
- * back would not become one mapping again. As pages_answer. */
+/* A page for every region (see lazy_create()). As pages_answer. */
 int pages_first(struct pages_server *s);
 
 /* Loads a little of a space. Returns 1 when there may be more, 0 when nothing is owed to it, or as pages_answer. */

@@ -249,8 +249,6 @@ static _Noreturn void server_main(struct lazy_pair *p)
 {
 	bool busy = true;
 
-	if (pages_first(&p->pages) < 0)
-		server_give_up(p);
 	server_make_spare(p); /* which returns in the spare as well, once it is the server */
 	prctl(PR_SET_NAME, LAZY_SERVER_NAME);
 	if (p->starter >= 0 && send(p->starter, "r", 1, MSG_NOSIGNAL) < 0)
@@ -359,33 +357,58 @@ static int pair_start(struct lazy_pair *p, int *ret_starter)
 	return err;
 }
 
-int lazy_serve(const struct lazy_job *job, int *ret_starter)
+static int pair_fail(const struct lazy_job *job, int err)
 {
-	struct lazy_pair *p = calloc(1, sizeof(*p));
-	int err = p ? pages_init(&p->pages, job) : -ENOMEM;
-
-	if (!err)
-		err = switch_make(job->pid, p->fds);
-	if (!err) {
-		p->fds[SWITCH_UFFD] = job->uffd;
-		p->peer = -1;
-		p->rep = (struct reporter){ .level = REPORT_ERROR };
-		p->pidfd = (int)syscall(SYS_pidfd_open, job->pid, 0);
-		err = p->pidfd < 0 ? -errno : pair_start(p, ret_starter);
-		/* Ours are not to be the last. */
-		for (int i = 0; i < SWITCH_FDS; i++)
-			if (i != SWITCH_UFFD)
-				close(p->fds[i]);
-		if (p->pidfd >= 0)
-			close(p->pidfd);
-	}
-	if (p)
-		pages_finish(&p->pages);
-	free(p);
 	if (err && job->words && *job->words)
 		return report_fail(job->rep, -EIO, "%s", job->words);
 	return err ? report_fail(job->rep, err,
 	                         "restart: no page server for a lazy restart can be had: %s; restart with --lazy=off",
 	                         strerror(-err))
 	           : 0;
+}
+
+int lazy_create(const struct lazy_job *job, struct lazy_pair **ret)
+{
+	struct lazy_pair *p = calloc(1, sizeof(*p));
+	int err = p ? pages_init(&p->pages, job) : -ENOMEM;
+
+	if (err) {
+		free(p);
+		return pair_fail(job, err);
+	}
+	p->peer = -1;
+	p->rep = (struct reporter){ .level = REPORT_ERROR };
+	if ((err = pages_first(&p->pages)) < 0) {
+		lazy_destroy(p);
+		return report_fail(job->rep, err, "restart: the memory of process %d cannot be loaded lazily: %s", job->pid,
+		                   strerror(-err));
+	}
+	*ret = p;
+	return 0;
+}
+
+void lazy_destroy(struct lazy_pair *p)
+{
+	if (p)
+		pages_finish(&p->pages);
+	free(p);
+}
+
+int lazy_serve(struct lazy_pair *p, int *ret_starter)
+{
+	const struct lazy_job *job = &p->pages.job;
+	int err = switch_make(job->pid, p->fds);
+
+	if (err)
+		return pair_fail(job, err);
+	p->fds[SWITCH_UFFD] = job->uffd;
+	p->pidfd = (int)syscall(SYS_pidfd_open, job->pid, 0);
+	err = p->pidfd < 0 ? -errno : pair_start(p, ret_starter);
+	/* Ours are not to be the last. */
+	for (int i = 0; i < SWITCH_FDS; i++)
+		if (i != SWITCH_UFFD)
+			close(p->fds[i]);
+	if (p->pidfd >= 0)
+		close(p->pidfd);
+	return pair_fail(job, err);
 }

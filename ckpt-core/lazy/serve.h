@@ -7,7 +7,7 @@
  * is killed the server makes another. If both are killed at once the switch (switch.h) kills the target. When nothing is owed
  * any more both end, the last descriptor of the userfaultfd is closed, and with it the ranges are watched no longer. They are
  * children of the target's init, so that they end with its pid namespace and nobody else has to wait for them. Tests:
- * lazy-page-server-killed, lazy-all-killed, lazy-damaged-chunk. */
+ * lazy-server-killed, lazy-spare-killed, lazy-both-killed, lazy-damaged. */
 #ifndef STASIS_LAZY_SERVE_H
 #define STASIS_LAZY_SERVE_H
 
@@ -41,8 +41,18 @@ struct lazy_job {
 	char *words;                     /* LAZY_WORDS; may be NULL */
 };
 
-/* Starts server and spare; returns once both are there. Everything in `job` stays the caller's. What is not asked for is not
- * loaded before the caller closes `*ret_starter`. Returns 0 or a negative errno, worded. */
-int lazy_serve(const struct lazy_job *job, int *ret_starter);
+struct lazy_pair;
+
+/* Puts a page into every region. To be called before the memory is protected as it was: memory without any page has no anon_vma,
+ * and parts of it that get different ones, or none at first, never become one mapping again (Test: lazy-pieces-become-one).
+ * Everything that `job` points to stays the caller's and must last. Returns 0 or a negative errno, worded. */
+int lazy_create(const struct lazy_job *job, struct lazy_pair **ret);
+
+/* Starts server and spare; returns once both are there. What is not asked for is not loaded before the caller closes
+ * `*ret_starter`. Returns 0 or a negative errno, worded. */
+int lazy_serve(struct lazy_pair *p, int *ret_starter);
+
+/* What the caller has of them; they go on. NULL is allowed. */
+void lazy_destroy(struct lazy_pair *p);
 
 #endif

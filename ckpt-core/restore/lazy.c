@@ -9,7 +9,7 @@
  * before anything may touch them: plugins have the kernel look into a guest's memory. A huge page is never made where pages may
  * be missing, nor by khugepaged (collapse_huge_page() in mm/khugepaged.c looks for userfaultfd), so MADV_HUGEPAGE can be given
  * at once. Private mappings of the image itself were the alternative, and are wrong: after MADV_DONTNEED they show the image
- * again, where zeros belong. Test: lazy-dontneed-reads-zero. */
+ * again, where zeros belong. Test: lazy-memory-changes-meanwhile. */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -63,9 +63,33 @@ static bool has_guards(const struct restore *r, const struct rec_vma *v)
 	return false;
 }
 
-static bool may_be_lazy(const struct restore *r, const struct rec_vma *v, bool forks)
+static bool may_be_lazy(const struct restore *r, const struct newborn *nb, const struct rec_vma *v, bool forks)
 {
-	return memory_is_plain(v) && !template_has(r, v) && (forks || v->vm_flags & PROC_VMA_DC);
+	return v->process == nb->rec->index && memory_is_plain(v) && !template_has(r, v) && (forks || v->vm_flags & PROC_VMA_DC) &&
+	       !has_guards(r, v);
+}
+
+/* Two mappings that differ by their protection only: once it is the same the kernel makes them one, and a program may rely on it,
+ * as mremap() moves one mapping at a time. */
+static bool may_become_one(const struct rec_vma *a, const struct rec_vma *b)
+{
+	const uint64_t may_differ = PROC_VMA_RD | PROC_VMA_WR | PROC_VMA_EX | PROC_VMA_AC | PROC_VMA_SD | PROC_VMA_UM;
+
+	return a->process == b->process && a->end == b->start && !((a->vm_flags ^ b->vm_flags) & ~may_differ) && a->pkey == b->pkey &&
+	       !strcmp(a->name ? a->name : "", b->name ? b->name : "");
+}
+
+/* Memory that is watched never becomes one with such that is not. Test: lazy-pieces-become-one. */
+static void choose_neighbours(const struct restore *r, const struct newborn *nb, bool forks, bool *chosen)
+{
+	const struct rec_vma *v = r->vmas.items;
+
+	for (size_t i = 1; i < r->vmas.n; i++)
+		if (chosen[i - 1] && !chosen[i])
+			chosen[i] = may_become_one(&v[i - 1], &v[i]) && may_be_lazy(r, nb, &v[i], forks);
+	for (size_t i = r->vmas.n; i-- > 1;)
+		if (chosen[i] && !chosen[i - 1])
+			chosen[i - 1] = may_become_one(&v[i - 1], &v[i]) && may_be_lazy(r, nb, &v[i - 1], forks);
 }
 
 /* Calls `visit` for every piece [start, end) of contents that lies in mapping number `vma`. */
@@ -114,11 +138,13 @@ static int choose(struct restore *r, struct newborn *nb, const struct img_extent
 	for (size_t i = 0; i < r->vmas.n; i++)
 		min += bytes[i] / 16;
 	min = min < REGION_MIN || r->opt->lazy_on_touch ? REGION_MIN : min < REGION_MAX_MIN ? min : REGION_MAX_MIN;
-	for (size_t i = 0; i < r->vmas.n && n_regions < LEDGER_REGIONS; i++) {
+	for (size_t i = 0; i < r->vmas.n; i++)
+		c->chosen[i] = bytes[i] >= min && may_be_lazy(r, nb, &r->vmas.items[i], forks);
+	choose_neighbours(r, nb, forks, c->chosen);
+	for (size_t i = 0; i < r->vmas.n; i++) {
 		const struct rec_vma *v = &r->vmas.items[i];
-		if (bytes[i] < min || v->process != nb->rec->index || !may_be_lazy(r, v, forks) || has_guards(r, v))
+		if (!(c->chosen[i] = c->chosen[i] && n_regions < LEDGER_REGIONS))
 			continue;
-		c->chosen[i] = true;
 		regions[n_regions++] = (struct ledger_region){ .start = v->start, .end = v->end };
 		total += bytes[i];
 	}
@@ -178,7 +204,7 @@ static struct stasis_page_store *store_of(const struct restore *r)
 	               : NULL;
 }
 
-int lazy_begin(struct restore *r, struct newborn *nb, const struct lazy_choice *choice)
+int lazy_first(struct restore *r, struct newborn *nb, struct lazy_choice *choice)
 {
 	size_t n;
 	const struct img_extent *e = img_reader_extents(r->reader, nb->rec->space, &n);
@@ -193,10 +219,16 @@ int lazy_begin(struct restore *r, struct newborn *nb, const struct lazy_choice *
 		                .words = r->words,
 		                .store = store_of(r),
 		                .prefetch = !r->opt->lazy_on_touch && !report_is_armed(r->rep, "lazy.idle") };
-	int err = choice->ledger ? report_fault(r->rep, "restart.lazy") : 0;
 
-	if (choice->ledger && !err)
-		err = lazy_serve(&job, &nb->starter);
+	return choice->ledger ? lazy_create(&job, &choice->pair) : 0;
+}
+
+int lazy_begin(struct restore *r, struct newborn *nb, const struct lazy_choice *choice)
+{
+	int err = choice->pair ? report_fault(r->rep, "restart.lazy") : 0;
+
+	if (choice->pair && !err)
+		err = lazy_serve(choice->pair, &nb->starter);
 	if (nb->uffd >= 0)
 		close(nb->uffd);
 	nb->uffd = -1;
@@ -205,6 +237,7 @@ int lazy_begin(struct restore *r, struct newborn *nb, const struct lazy_choice *
 
 void lazy_choice_finish(struct lazy_choice *choice)
 {
+	lazy_destroy(choice->pair);
 	ledger_destroy(choice->ledger);
 	free(choice->chosen);
 	*choice = (struct lazy_choice){ 0 };

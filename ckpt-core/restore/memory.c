@@ -379,7 +379,8 @@ int memory_restore(struct restore *r, struct newborn *nb)
 
 	if ((err = clear_old(r, nb)) || (err = place_vdso(r, nb)) || (err = map_all(r, nb, e, n)) || (err = lazy_choose(r, nb, &lazy)))
 		return err;
-	if (!(err = fill_all(r, nb, &lazy)) && !(err = redirect_vdso(r, nb)) && !(err = finish_all(r, nb, e, n)))
+	if (!(err = fill_all(r, nb, &lazy)) && !(err = redirect_vdso(r, nb)) && !(err = lazy_first(r, nb, &lazy)) &&
+	    !(err = finish_all(r, nb, e, n)))
 		err = lazy_begin(r, nb, &lazy);
 	lazy_choice_finish(&lazy);
 	return err;

@@ -108,13 +108,17 @@ bool template_is_of(const struct stasis_template *t, const struct img_reader *re
 bool template_next(const struct stasis_template *t, size_t *i, uint64_t at, uint64_t end, uint64_t *ret_end);
 void template_leave(const struct stasis_template *t);
 
-/* lazy.c: which mappings are filled while the target runs: chosen, once they are mapped; and by whom, once all else is done. */
+/* lazy.c: which mappings are filled while the target runs: chosen, once they are mapped; begun with one page each, before they get
+ * their protection; and by whom, once all else is done. */
+struct lazy_pair;
 struct lazy_choice {
 	bool *chosen;           /* by the index of the mapping */
 	struct ledger *ledger;  /* NULL: none is chosen */
+	struct lazy_pair *pair; /* NULL: not yet, or none is chosen */
 };
 int lazy_plan(struct restore *r, struct findings *findings);
 int lazy_choose(struct restore *r, struct newborn *nb, struct lazy_choice *ret);
+int lazy_first(struct restore *r, struct newborn *nb, struct lazy_choice *choice);
 int lazy_begin(struct restore *r, struct newborn *nb, const struct lazy_choice *choice);
 void lazy_choice_finish(struct lazy_choice *choice);
 

@@ -3,6 +3,7 @@
  * protected while it is still being loaded; every page always reads as what the program put there last, or as zero. At the end
  * children are forked that see the same. What each page should hold lives in a small mapping of its own. */
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
@@ -98,9 +99,24 @@ static void move(struct block *b)
 	some_reads(b);
 }
 
-/* A part of it, elsewhere and back: the place of the part is a hole meanwhile. */
+/* Of this process, in clock ticks: another one after a restart. */
+static uint64_t start_time(void)
+{
+	const char *p = strrchr(target_slurp("/proc/self/stat"), ')');
+	uint64_t ticks;
+
+	target_check(p && sscanf(p, ") %*c %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %lu", &ticks) == 1,
+	             "/proc/self/stat");
+	return ticks;
+}
+
+/* A part of it, elsewhere and back: the place of the part is a hole meanwhile. If there was a restart just then it stays a mapping
+ * of its own: it is restored as memory that was made where it was found, and nobody can ask the kernel where it was made
+ * (vm_pgoff). */
 static void move_part_and_back(struct block *b)
 {
+	uint64_t start = start_time();
+
 	if (b->pieces)
 		return;
 	int n = 1 + draw(64), first = draw(BLOCK_PAGES - n);
@@ -112,6 +128,7 @@ static void move_part_and_back(struct block *b)
 	if (b->seed[first])
 		target_check(target_filled(aside, PAGE, b->seed[first]), "moved aside: not what was written");
 	target_check(mremap(aside, (size_t)n * PAGE, (size_t)n * PAGE, MREMAP_MAYMOVE | MREMAP_FIXED, from) == from, "%m");
+	b->pieces = start_time() != start;
 	check_page(b, first + draw(n));
 }
 
