@@ -315,7 +315,7 @@ static int precopy_arm(struct checkpoint *cp)
 	if (uffd < 0 && (uffd = precopy_open(cp)) < 0)
 		return uffd;
 	cp->found.watched = true;
-	return precopy_begin(&cp->precopy, uffd, !cp->track.arm);
+	return precopy_begin(&cp->precopy, uffd, !cp->track.arm, freeze_timeout(cp));
 }
 
 /* What of the memory can be copied before the target is stopped. Whatever speaks against that is no failure, unless it was asked for. */

@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
@@ -129,6 +130,16 @@ static int freeze_pass(struct reporter *rep, struct frozen *f, unsigned *ret_new
 	return 0;
 }
 
+static int stop_failed(struct reporter *rep, pid_t pid, pid_t tid, unsigned timeout_ms, int err)
+{
+	if (err == -ETIMEDOUT)
+		return report_fail(rep, err,
+				   "process %d: thread %d did not stop within %u ms: it is in an uninterruptible wait (D in ps: a "
+				   "slow disk or NFS, a vfork); wait for that to end, or give it longer with --timeout",
+				   pid, tid, timeout_ms);
+	return report_fail(rep, err, "process %d: thread %d cannot be stopped: %s", pid, tid, strerror(-err));
+}
+
 static int freeze_wait(struct reporter *rep, struct frozen *f, unsigned timeout_ms)
 {
 	for (size_t i = 0; i < f->threads.n; i++) {
@@ -144,13 +155,8 @@ static int freeze_wait(struct reporter *rep, struct frozen *f, unsigned timeout_
 		}
 		if (err == -ESRCH)
 			return report_fail(rep, err, "process %d: it ended while it was being stopped", f->pid);
-		if (err == -ETIMEDOUT)
-			return report_fail(rep, err,
-					   "process %d: thread %d did not stop within %u ms: it is in an uninterruptible wait (D in ps: a "
-					   "slow disk or NFS, a vfork); wait for that to end, or give it longer with --timeout",
-					   f->pid, t->tid, timeout_ms);
 		if (err)
-			return report_fail(rep, err, "process %d: thread %d cannot be stopped: %s", f->pid, t->tid, strerror(-err));
+			return stop_failed(rep, f->pid, t->tid, timeout_ms, err);
 	}
 	return 0;
 }
@@ -210,6 +216,70 @@ int freeze_process(struct reporter *rep, pid_t pid, unsigned timeout_ms, struct 
 	f.ns_pid = f.threads.items[0].ns_tid;
 	*ret = f;
 	return 0;
+}
+
+/* Whether this system call may end in memory of its caller being written to by hardware. ioctl: SG_IO and the like, which wait
+ * uninterruptibly. */
+static bool call_reads(long nr, pid_t pid, pid_t tid)
+{
+	AUTO_FREE char *text = NULL;
+	struct proc_stat st;
+	size_t size;
+
+	switch (nr) {
+	case SYS_read: case SYS_pread64: case SYS_readv: case SYS_preadv: case SYS_preadv2:
+		return true;
+	case SYS_ioctl:
+		return io_read_filef(&text, &size, "/proc/%d/task/%d/stat", pid, tid) || proc_stat_parse(text, size, &st) || st.state == 'D';
+	default:
+		return false;
+	}
+}
+
+/* Whether the thread is known to wait for something else: then what it did before has come to its end. proc(5): "running", or the
+ * number of the call it is in, or -1. */
+static bool thread_waits(pid_t pid, pid_t tid)
+{
+	AUTO_FREE char *text = NULL;
+	char *end;
+
+	if (io_read_filef(&text, NULL, "/proc/%d/task/%d/syscall", pid, tid))
+		return false;
+	const long nr = strtol(text, &end, 10);
+	return end != text && !call_reads(nr, pid, tid);
+}
+
+static int drain_thread(struct reporter *rep, pid_t pid, pid_t tid, unsigned timeout_ms)
+{
+	struct tracee t;
+	int err = tracee_seize(&t, tid, 0);
+
+	if (err)
+		return (err = seize_failed(rep, pid, tid, err)) == -ESRCH ? 0 : err;
+	if (!(err = tracee_interrupt(&t)))
+		err = tracee_wait_stop(&t, timeout_ms);
+	if (!err && !(err = tracee_load(&t)))
+		err = hide_eintr(&t);
+	int err2 = tracee_detach(&t);
+	err = err ? err : err2;
+	return err && err != -ESRCH ? stop_failed(rep, pid, tid, timeout_ms, err) : 0;
+}
+
+int freeze_drain(struct reporter *rep, pid_t pid, unsigned timeout_ms)
+{
+	char path[32];
+	int err = 0;
+
+	snprintf(path, sizeof(path), "/proc/%d/task", pid);
+	AUTO_CLOSEDIR DIR *dir = opendir(path);
+	if (!dir)
+		return report_fail(rep, -ESRCH, "process %d: no such process", pid);
+	for (struct dirent *e; !err && (e = readdir(dir));) {
+		const pid_t tid = (pid_t)atoi(e->d_name);
+		if (tid > 0 && !thread_waits(pid, tid) && (err = thread_wanted(rep, pid, tid)) > 0)
+			err = drain_thread(rep, pid, tid, timeout_ms);
+	}
+	return err;
 }
 
 #define LEAVE_STEPS 20000

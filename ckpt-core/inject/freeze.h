@@ -30,6 +30,13 @@ int freeze_leave(struct reporter *rep, struct frozen *f, uint64_t start, uint64_
 /* Lets go; signals put off meanwhile are sent. */
 int freeze_thaw(struct frozen *f);
 
+/* Waits for system calls that have the hardware write to the memory of the process (direct I/O, and what else a file system does by
+ * itself with the pages of a read): those that were under way when it was called have come to their end. The process runs meanwhile;
+ * a thread of which the kernel will not say that it waits for something else is stopped for a moment, and only that one: no thread
+ * stops within such a call, which waits without regard to signals. Returns 0 or a negative errno, worded as those of freeze_process(),
+ * after which no thread may be stopped by the caller again. */
+int freeze_drain(struct reporter *rep, pid_t pid, unsigned timeout_ms);
+
 /* Forgets the threads without touching them (they are dead, or were detached one by one). */
 void freeze_finish(struct frozen *f);
 

@@ -17,6 +17,7 @@
 #include "base/io.h"
 #include "base/memory.h"
 #include "collect/ahead.h"
+#include "inject/freeze.h"
 #include "proc/pagemap.h"
 #include "track/keeper.h"
 #include "track/watch.h"
@@ -99,6 +100,7 @@ static void region_drop(struct precopy_region *r)
 	r->whole = false;
 	ranges_finish(&r->copied);
 	ranges_finish(&r->gone);
+	ranges_finish(&r->again);
 }
 
 /* What cannot be copied is no failure: the child will have it. */
@@ -111,11 +113,12 @@ static int region_give_up(struct precopy *p, struct precopy_region *r, int err)
 	return 0;
 }
 
-int precopy_begin(struct precopy *p, int uffd, bool ends)
+int precopy_begin(struct precopy *p, int uffd, bool ends, unsigned timeout_ms)
 {
 	char path[40];
 
 	p->uffd = uffd;
+	p->timeout_ms = timeout_ms;
 	p->goes_on = !ends;
 	int err = ends ? keeper_prepare(&p->sock) : 0; /* forks, so it comes before there is much memory */
 	snprintf(path, sizeof(path), "/proc/%d/pagemap", p->pid);
@@ -231,22 +234,19 @@ static uint64_t slice_end(const struct precopy_region *r, uint64_t at)
 	return end < r->end ? end : r->end;
 }
 
-/* All that has contents. What was written to since it was protected need not be copied once more. */
+/* All that has contents. */
 static int region_first(struct precopy *p, struct precopy_region *r, struct calm *calm, uint64_t *bytes)
 {
 	int err = 0;
 
 	for (uint64_t at = r->start, next; at < r->end && !err; at = next) {
-		struct ranges all = { 0 }, changed = { 0 };
+		struct ranges all = { 0 };
 		next = slice_end(r, at);
-		err = watch_again(p->pagemap, at, next, &changed);
-		if (!err)
-			err = watch_contents(p->pagemap, at, next, &all);
+		err = watch_contents(p->pagemap, at, next, &all);
 		*bytes += ranges_bytes(&all);
 		if (!err)
 			err = calm->ahead ? send_ranges(p, r, &all, calm) : copy_first(p, r, &all);
 		ranges_finish(&all);
-		ranges_finish(&changed);
 		if (!err)
 			err = calm_look(p, calm);
 	}
@@ -257,38 +257,41 @@ static int region_first(struct precopy *p, struct precopy_region *r, struct calm
 	return err;
 }
 
-/* What was written to since the last round. Protects a piece before it is copied. */
-static int region_again(struct precopy *p, struct precopy_region *r, uint64_t *bytes)
+/* What was written to since the last round is protected again ... */
+static int region_protect(struct precopy *p, struct precopy_region *r)
 {
 	int err = 0;
 
-	for (uint64_t at = r->start, next; at < r->end && !err; at = next) {
-		struct ranges changed = { 0 };
-		next = slice_end(r, at);
-		err = watch_again(p->pagemap, at, next, &changed);
-		*bytes += ranges_bytes(&changed);
-		if (!err)
-			err = copy_ranges(p, r, &changed);
-		if (!err && changed.n)
-			err = ranges_unite(&r->copied, &changed);
-		ranges_finish(&changed);
-	}
+	ranges_finish(&r->again);
+	for (uint64_t at = r->start, next; at < r->end && !err; at = next)
+		err = watch_again(p->pagemap, at, next = slice_end(r, at), &r->again);
 	return err;
 }
 
+/* ... and copied. */
+static int region_again(struct precopy *p, struct precopy_region *r, uint64_t *bytes)
+{
+	*bytes += ranges_bytes(&r->again);
+	int err = copy_ranges(p, r, &r->again);
+	return err ? err : ranges_unite(&r->copied, &r->again);
+}
+
+/* With `calm` it is the first; what it copies has been protected by then. */
 static int precopy_round(struct precopy *p, struct calm *calm, uint64_t *ret_bytes)
 {
 	uint64_t bytes = 0;
+	int err = 0;
 
-	vec_each(&p->regions, r) {
-		if (!r->copy)
-			continue;
-		int err = calm ? region_first(p, r, calm, &bytes) : region_again(p, r, &bytes);
-		if (err && (err = region_give_up(p, r, err)))
-			return err;
-	}
+	vec_each(&p->regions, r)
+		if (!err && r->copy && !calm && (err = region_protect(p, r)))
+			err = region_give_up(p, r, err);
+	if (!err)
+		err = freeze_drain(p->rep, p->pid, p->timeout_ms);
+	vec_each(&p->regions, r)
+		if (!err && r->copy && (err = calm ? region_first(p, r, calm, &bytes) : region_again(p, r, &bytes)))
+			err = region_give_up(p, r, err);
 	*ret_bytes = bytes;
-	return 0;
+	return err;
 }
 
 static int precopy_first(struct precopy *p, struct calm *calm, uint64_t *ret_bytes)

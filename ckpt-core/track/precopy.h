@@ -14,7 +14,9 @@
  * follow, and given to the image in its stead (img_writer_keep). Of one that writes much all is copied first: what has been given to
  * the image takes its room there even when it counts no more.
  *
- * A page is protected before it is copied, so a write that comes between is noted. What has lost its contents is asked in the last round
+ * A page is protected before it is copied, so a write that comes between is noted. But hardware writes by itself to pages that a
+ * direct read has given it, and that is noted at the beginning of the read only: between the protection and the copying all such reads
+ * come to their end (freeze_drain), and those that begin later are noted. Test: direct-reads-are-whole (precopy). What has lost its contents is asked in the last round
  * and not before: pages that were given back are not in the image. A mapping that is not what it was when the copying began, which
  * shows in that nobody watches it any more, is left to the child. Should we die the userfaultfd is closed, and the kernel takes
  * all marks away. Tests: image-is-of-one-instant (precopy), memory-changes-in-every-way (precopy), precopy faults. */
@@ -35,6 +37,7 @@ struct precopy_region { /* one mapping */
 	struct ranges sent;   /* is in the image, but where it is in `copied` */
 	struct ranges copied; /* what has been copied, or written to since it was sent */
 	struct ranges gone;   /* had no contents any more when the target was stopped */
+	struct ranges again;  /* of a round: what is to be copied in it */
 	int last;             /* what came of the last round */
 	bool whole;           /* both together are what the mapping was when the target was stopped */
 };
@@ -48,6 +51,7 @@ struct precopy {
 	int sock;      /* of the keeper that will end the watch; -1 = none */
 	bool goes_on;  /* the watch: what is copied in the last round is to be watched again */
 	uint64_t sent; /* bytes, in all regions */
+	unsigned timeout_ms; /* for a thread to end a system call */
 	pthread_t thread; /* that does the last round */
 	bool last_begun;
 };
@@ -60,8 +64,8 @@ struct precopy {
 int64_t precopy_choose(struct precopy *p, const struct collect *c, bool all);
 
 /* Begins with this userfaultfd of the target's memory (track/watch.h), which is taken over. With `ends` the watch is to be ended, see
- * precopy_leave(); else it goes on. Returns 0 or a negative errno, not worded. */
-int precopy_begin(struct precopy *p, int uffd, bool ends);
+ * precopy_leave(); else it goes on. `timeout_ms`: as for freeze_process(). Returns 0 or a negative errno, not worded. */
+int precopy_begin(struct precopy *p, int uffd, bool ends, unsigned timeout_ms);
 
 /* Copies while the target runs, until little is left; straight to the image of `w`, where that pays: `total` bytes are what will be written in
  * all. Returns 0 or a negative errno, not worded unless it is the writer's: -EAGAIN when memory is written to faster than it can be
