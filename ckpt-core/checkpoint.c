@@ -36,6 +36,7 @@
 #include "plugin/session.h"
 #include "recorder/find.h"
 #include "track/precopy.h"
+#include "track/shared.h"
 #include "track/track.h"
 #include "track/watch.h"
 
@@ -85,11 +86,12 @@ struct checkpoint {
 	struct img_reader *parent; /* of an incremental image; the writer compares with it */
 	struct track track;
 	struct precopy precopy;
+	struct shared shared_memory;
 	cpu_set_t left; /* processors that we keep off while the target runs */
 	struct img_writer *writer;
 	pid_t child; /* the snapshot; 0 = read from the stopped target */
-	bool look_anew;     /* at all mappings while the target is stopped */
-	bool changed;       /* some of them were changed just before that: nothing is wrong, but this one is of no use */
+	bool look_anew;     /* at all mappings while the target is stopped, and at shared memory */
+	bool changed;       /* some of it was changed just before that: nothing is wrong, but this one is of no use */
 	uint64_t begin_us, freeze_us;
 };
 
@@ -102,12 +104,13 @@ static int note_held(void *ctx, pid_t pid, int fd, uint64_t ino, int reuse)
 /* Everything that can be known of a process, running or (`frozen` not NULL) stopped: descriptors, mappings, what plugins say. On
  * failure there is nothing to finish. Sessions of plugins that are open in `f` go on. `f` must not move. */
 static int survey(struct stasis_job *job, pid_t pid, int pidfd, const struct stasis_checkpoint_options *opt, struct frozen *frozen,
-		  struct undo_journal *journal, struct found *f, struct findings *findings)
+		  struct undo_journal *journal, struct shared *shared, struct found *f, struct findings *findings)
 {
 	struct fd_process proc = { .pid = pid, .pidfd = pidfd };
 	struct fd_capture_options fo = { .frozen = frozen != NULL, .disk = opt ? opt->disk : STASIS_DISK_AUTO, .first_space = COLLECT_FILE_SPACE,
 					 .tcp = opt ? opt->tcp : STASIS_TCP_AUTO, .hold = note_held, .ctx = journal, .image_path = opt ? opt->image : NULL,
 					 .compared = opt && opt->parent, .claims = job->claims, .n_claims = job->n_claims,
+					 .copied = shared ? shared_copied : NULL, .copied_ctx = shared,
 					 .plugins = job->plugins, .n_plugins = job->n_plugins };
 	int err = fd_capture_create(&job->rep, &fo, &f->files);
 
@@ -144,7 +147,7 @@ int stasis_check(struct stasis_job *job, pid_t pid, const struct stasis_checkpoi
 	AUTO_CLOSE int pidfd = open_pidfd(&job->rep, pid);
 	if (pidfd < 0)
 		return pidfd;
-	if ((err = survey(job, pid, pidfd, options, NULL, NULL, &found, ret)))
+	if ((err = survey(job, pid, pidfd, options, NULL, NULL, NULL, &found, ret)))
 		return err;
 	found_finish(&found);
 	return 0;
@@ -167,7 +170,7 @@ static int phase_check(struct checkpoint *cp)
 	if (cp->opt->track != STASIS_TRACK_OFF)
 		track_begin(&cp->track, cp->rep, cp->pid, cp->pidfd, !cp->opt->stop && (cp->opt->parent || cp->opt->track == STASIS_TRACK_ON));
 	cp->found.watched = cp->track.had_keeper || cp->track.armed;
-	if ((err = survey(cp->job, cp->pid, cp->pidfd, cp->opt, NULL, NULL, &cp->found, &cp->findings)))
+	if ((err = survey(cp->job, cp->pid, cp->pidfd, cp->opt, NULL, NULL, NULL, &cp->found, &cp->findings)))
 		return err;
 	cp->is_found = true;
 	if ((err = findings_refuse(&cp->findings, cp->rep, -EOPNOTSUPP)))
@@ -192,7 +195,7 @@ static int survey_again(struct checkpoint *cp, struct frozen *frozen, bool adopt
 	f->collect = (struct collect){ 0 };
 	fd_capture_destroy(f->files);
 	cp->is_found = false;
-	int err = survey(cp->job, cp->pid, cp->pidfd, cp->opt, frozen, cp->journal, f, &cp->findings);
+	int err = survey(cp->job, cp->pid, cp->pidfd, cp->opt, frozen, cp->journal, &cp->shared_memory, f, &cp->findings);
 	cp->is_found = !err;
 	return err;
 }
@@ -312,14 +315,17 @@ static int precopy_arm(struct checkpoint *cp)
 {
 	int uffd = track_take(&cp->track);
 
+	if (uffd < 0 && cp->shared_memory.uffd >= 0) /* to make another one takes a fork, which would be seen as the target's own */
+		uffd = fcntl(cp->shared_memory.uffd, F_DUPFD_CLOEXEC, 0);
 	if (uffd < 0 && (uffd = precopy_open(cp)) < 0)
 		return uffd;
 	cp->found.watched = true;
 	return precopy_begin(&cp->precopy, uffd, !cp->track.arm, freeze_timeout(cp));
 }
 
-/* What of the memory can be copied before the target is stopped. Whatever speaks against that is no failure, unless it was asked for. */
-static int phase_precopy(struct checkpoint *cp)
+/* What of the private memory can be copied before the target is stopped. Whatever speaks against that is no failure, unless it was asked
+ * for. Returns 1 when it has copied. */
+static int copy_private(struct checkpoint *cp)
 {
 	const bool must = cp->opt->snapshot == STASIS_SNAPSHOT_PRECOPY;
 
@@ -332,12 +338,9 @@ static int phase_precopy(struct checkpoint *cp)
 	if (size > 0 && !err && !(err = precopy_arm(cp)))
 		err = precopy_run(&cp->precopy, cp->writer, collect_pages_estimate(&cp->found.collect));
 	img_writer_hurry(cp->writer);
-	if (!err && size > 0) { /* that has taken a while, and what has changed meanwhile takes long to read */
-		err = survey_again(cp, NULL, true);
-		findings_finish(&cp->findings); /* what it is like when it is stopped is what counts */
-		return err;
-	}
-	if (!err || err == -ECANCELED || err == -ESRCH || cp->rep->first_error)
+	if (!err)
+		return size > 0;
+	if (err == -ECANCELED || err == -ESRCH || cp->rep->first_error)
 		return err;
 	int err2 = precopy_settle(&cp->precopy, cp->writer);
 	precopy_finish(&cp->precopy);
@@ -353,6 +356,39 @@ static int phase_precopy(struct checkpoint *cp)
 						    strerror(-err));
 	report_debug(cp->rep, "precopy: given up: %s", strerror(-err));
 	return 0;
+}
+
+/* Likewise of the shared memory, which no picture is made of. */
+static int copy_shared(struct checkpoint *cp)
+{
+	if (cp->opt->stop || cp->opt->snapshot == STASIS_SNAPSHOT_STOP || cp->look_anew)
+		return 0;
+	int err = shared_choose(&cp->shared_memory, cp->found.files, &cp->found.collect, cp->opt->snapshot == STASIS_SNAPSHOT_PRECOPY);
+	if (err <= 0)
+		return err;
+	if ((err = watch_try()) || (err = precopy_open(cp)) < 0) {
+		report_debug(cp->rep, "shared memory: it cannot be watched: %s", strerror(-err));
+		shared_finish(&cp->shared_memory);
+		return cp->rep->first_error ? err : 0;
+	}
+	cp->found.watched = true;
+	return shared_run(&cp->shared_memory, err, freeze_timeout(cp));
+}
+
+static int phase_precopy(struct checkpoint *cp)
+{
+	uint64_t bytes;
+	int err = copy_shared(cp), copied = err ? 0 : copy_private(cp);
+
+	if (err || copied < 0)
+		return err ? err : copied;
+	if (copied && (err = shared_round(&cp->shared_memory, &bytes)))
+		return err;
+	if (copied || cp->shared_memory.files.n) { /* that has taken a while, and what has changed meanwhile takes long to read */
+		err = survey_again(cp, NULL, true);
+		findings_finish(&cp->findings); /* what it is like when it is stopped is what counts */
+	}
+	return err;
 }
 
 static int phase_collect(struct checkpoint *cp)
@@ -423,6 +459,7 @@ static int phase_snapshot(struct checkpoint *cp)
 	plugins->place = c->place;
 	plugins->writer = cp->writer;
 	plugins->journal = cp->journal;
+	cp->shared_memory.now = c;
 	if ((err = plugin_set_rest(plugins)) || (err = img_writer_record(cp->writer, &rec_host_schema, &cp->host)) ||
 	    (err = collect_save(c, cp->writer)) || (err = collect_exe(c, cp->writer)) || (err = fd_capture_save(cp->found.files, cp->writer)) ||
 	    (err = plugin_set_save(plugins)) ||
@@ -490,6 +527,10 @@ static int save_late(struct checkpoint *cp)
 static int phase_write(struct checkpoint *cp)
 {
 	int err = cp->child ? collect_verify(&cp->found.collect, cp->child, &cp->precopy) : 0;
+
+	if (!err)
+		err = shared_verify(&cp->shared_memory);
+	shared_finish(&cp->shared_memory);
 
 	if (cp->child || cp->opt->stop)
 		img_writer_pace(cp->writer, cp->opt->bwlimit);
@@ -569,6 +610,7 @@ static void unwind(struct checkpoint *cp)
 		end_child(cp);
 	}
 	precopy_finish(&cp->precopy);
+	shared_finish(&cp->shared_memory);
 	gate_open(cp);
 	if (cp->is_found)
 		found_finish(&cp->found);
@@ -625,7 +667,7 @@ static int controller(struct checkpoint *cp, int pipe_fd)
 		err = run_phases(cp);
 	unwind(cp);
 	if (cp->changed) {
-		report_debug(cp->rep, "mappings were changed just before the target was stopped: once more");
+		report_debug(cp->rep, "something was changed just before the target was stopped: once more");
 		const struct track track = cp->track; /* goes on */
 		*cp = fresh;
 		cp->track = track;
@@ -667,7 +709,8 @@ static int front(struct stasis_job *job, struct checkpoint *cp, pid_t controller
 int stasis_checkpoint(struct stasis_job *job, pid_t pid, const struct stasis_checkpoint_options *options,
 		      struct stasis_checkpoint_result *ret)
 {
-	struct checkpoint cp = { .job = job, .rep = &job->rep, .opt = options, .pid = pid, .pidfd = -1, .track = TRACK_INIT, .precopy = PRECOPY_INIT };
+	struct checkpoint cp = { .job = job, .rep = &job->rep, .opt = options, .pid = pid, .pidfd = -1, .track = TRACK_INIT, .precopy = PRECOPY_INIT,
+				 .shared_memory = SHARED_INIT };
 	int fds[2], err;
 
 	if (options->tcp == STASIS_TCP_REPAIR && !options->stop)

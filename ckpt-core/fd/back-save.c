@@ -15,6 +15,7 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/sysmacros.h>
+#include <sys/vfs.h>
 #include <time.h>
 
 #include "base/io.h"
@@ -184,7 +185,8 @@ static void check_contents(struct fd_capture *cap, const struct fd_back *back, s
 	char amount[32];
 	struct stat st;
 
-	if (fd < 0 && back->windows.n && (fd == -EPERM || fd == -EACCES)) {
+	/* A mapping that has been moved meanwhile is found where it is then. */
+	if (fd < 0 && back->windows.n && (fd == -EPERM || fd == -EACCES || (fd == -ENOENT && !cap->o.frozen))) {
 		size_text(back->r.size, amount, sizeof(amount));
 		fd_verdict_action(v, "contents (%s) saved through the memory that shows them", amount);
 		return;
@@ -298,14 +300,47 @@ static int copy_file(struct fd_capture *cap, const struct fd_back *back, int sou
 	return err;
 }
 
+/* Whether the file, which `source` reads, is memory that is mapped shared. */
+static bool is_memory(const struct fd_back *back, int source, bool is_copy, struct fd_memory *ret)
+{
+	struct statfs fs;
+	struct stat st;
+
+	if (source < 0 || is_copy || back->kind == FD_BACK_DEVICE || back->r.huge_page || !back->has_map_id || !(back->r.mapped & FD_MAPPED_SHARED) ||
+	    fstatfs(source, &fs) || fs.f_type != TMPFS_MAGIC || fstat(source, &st) || !is_inode_of(back, &st))
+		return false;
+	*ret = (struct fd_memory){ .dev_major = back->map_major, .dev_minor = back->map_minor, .ino = back->map_ino, .size = (uint64_t)st.st_size,
+				   .allocated = (uint64_t)st.st_blocks * 512 };
+	return true;
+}
+
+int fd_capture_memory(struct fd_capture *cap, int (*visit)(void *ctx, const struct fd_memory *memory, int fd), void *ctx)
+{
+	vec_each(&cap->backs, it) {
+		struct fd_memory memory;
+		bool copy = false;
+		AUTO_CLOSE int source = (*it)->r.space ? fd_back_open_source(*it, &copy) : -1;
+
+		if (!is_memory(*it, source, copy, &memory))
+			continue;
+		int err = visit(ctx, &memory, STEAL_FD(source));
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
 static int save_contents(struct fd_capture *cap, struct fd_back *back, struct img_writer *w)
 {
+	struct fd_memory memory;
 	bool copy;
 	AUTO_CLOSE int source = fd_back_open_source(back, &copy);
 	int err;
 
 	if (source < 0 && !back->windows.n)
 		return report_fail(cap->rep, source, "%s: the contents cannot be read: %s", back->r.path, strerror(-source));
+	if (cap->o.copied && is_memory(back, source, copy, &memory) && (back->clone_fd = cap->o.copied(cap->o.copied_ctx, &memory)) >= 0)
+		return 0;
 	if (back->kind == FD_BACK_REGULAR && !back->memory) {
 		if (cap->o.disk != STASIS_DISK_COPY)
 			back->clone_fd = clone_file(cap, back, source);

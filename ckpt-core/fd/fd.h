@@ -36,6 +36,13 @@ struct fd_claim {
 	const char *obstacle, *remedy;
 };
 
+/* A file that is memory: on tmpfs, as are memory files and shared anonymous memory, in pages that are not huge. */
+struct fd_memory {
+	uint32_t dev_major, dev_minor; /* as the process's maps have them */
+	uint64_t ino;
+	uint64_t size, allocated; /* bytes */
+};
+
 struct fd_capture_options {
 	bool frozen;
 	enum stasis_disk disk;
@@ -47,6 +54,9 @@ struct fd_capture_options {
 	 * errno. NULL: nobody needs to know. */
 	int (*hold)(void *ctx, pid_t pid, int fd, uint64_t ino, int reuse);
 	void *ctx;
+	/* Asked for contents that were copied before, and are of this instant: returns a memory file, which is taken over, or -1. May be NULL. */
+	int (*copied)(void *ctx, const struct fd_memory *memory);
+	void *copied_ctx;
 	const char *image_path;        /* for reflinks: clones are made in its directory; NULL = none are made */
 	const struct fd_claim *claims; /* the first that fits counts; copied */
 	size_t n_claims;
@@ -79,6 +89,10 @@ int fd_capture_mapping(struct fd_capture *cap, const struct fd_process *proc, co
  * descriptor and mapped file that needs one, with what will happen to it and obstacles with remedy. Must be called before
  * fd_capture_save, which refuses when there was an obstacle. */
 int fd_capture_check(struct fd_capture *cap, struct findings *findings);
+
+/* Calls `visit` for each file that is memory, is mapped shared, and whose contents are to be saved, with a description of our own to read it
+ * with, which is its to close. Ends with the first that `visit` does not return 0 for, and returns that. */
+int fd_capture_memory(struct fd_capture *cap, int (*visit)(void *ctx, const struct fd_memory *memory, int fd), void *ctx);
 
 /* Writes the records, and the contents that must be taken now (frozen). fd_capture_save_late writes, after the target was let
  * go, the contents that reflinks or own copies keep, and the records of files, with the hashes that take time; of a target that

@@ -138,6 +138,25 @@ int watch_last(int pagemap, uint64_t start, uint64_t end, struct ranges *changed
 	return watch_scan(pagemap, scan, start, end, sieves, ARRAY_SIZE(sieves));
 }
 
+int watch_protect(int uffd, uint64_t start, uint64_t end)
+{
+	struct uffdio_writeprotect protect = { .range = { start, end - start }, .mode = UFFDIO_WRITEPROTECT_MODE_WP };
+
+	return ioctl(uffd, UFFDIO_WRITEPROTECT, &protect) < 0 ? -errno : 0;
+}
+
+/* A mark without a page counts as swapped (pagemap_page_category() in fs/proc/task_mmu.c); a place without either as not written to. */
+int watch_unchanged(int pagemap, uint64_t start, uint64_t end, struct ranges *same)
+{
+	const struct pagemap_scan scan = { .flags = PAGEMAP_SCAN_CHECK_ASYNC,
+		                           .category_inverted = PAGEMAP_SCAN_WRITTEN,
+		                           .category_mask = PAGEMAP_SCAN_WRITTEN,
+		                           .category_anyof_mask = CONTENTS,
+		                           .return_mask = CONTENTS };
+
+	return watch_scan(pagemap, scan, start, end, &(struct sieve){ .ranges = same }, 1);
+}
+
 int watch_contents(int pagemap, uint64_t start, uint64_t end, struct ranges *there)
 {
 	const struct pagemap_scan scan = { .category_anyof_mask = CONTENTS, .return_mask = CONTENTS };
@@ -190,9 +209,10 @@ void watch_clear(int uffd, uint64_t start, uint64_t end, unsigned nap)
 void watch_end(int uffd, uint64_t start, uint64_t end, unsigned nap)
 {
 	watch_clear(uffd, start, end, nap);
-	for (uint64_t at = start, size; at < end && end - start >= END_PIECEMEAL; at += size) {
+	const uint64_t step = end - start < END_PIECEMEAL ? end - start : END_BYTES;
+	for (uint64_t at = start, size; at < end; at += size) {
 		const uint64_t since = timens_stopwatch_us();
-		size = end - at < END_BYTES ? end - at : END_BYTES;
+		size = end - at < step ? end - at : step;
 		struct uffdio_range range = { at, size };
 		ioctl(uffd, UFFDIO_UNREGISTER, &range);
 		watch_nap(since, nap);

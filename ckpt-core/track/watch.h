@@ -29,8 +29,8 @@ int watch_register(int uffd, uint64_t start, uint64_t end);
 /* Takes the marks of [start, end) away in small steps, and pauses `nap` times as long as it works. */
 void watch_clear(int uffd, uint64_t start, uint64_t end, unsigned nap);
 
-/* And then ends the watch, of mappings of 128 MiB and more: when `uffd` is closed the kernel does it in one step, for which it keeps everybody from the
- * mapping and looks at each page (17 ms for 1 GiB). In between a mapping is two, until all of it is done: a moment in which
+/* And then ends the watch, of mappings of 128 MiB and more piece by piece: in one step, as when `uffd` is closed, the kernel keeps everybody from
+ * the mapping and looks at each page (17 ms for 1 GiB). In between such a mapping is two, until all of it is done: a moment in which
  * an mremap() of all of it is refused. */
 void watch_end(int uffd, uint64_t start, uint64_t end, unsigned nap);
 
@@ -44,6 +44,13 @@ int watch_again(int pagemap, uint64_t start, uint64_t end, struct ranges *change
 /* What became of [start, end), a single mapping, since it was last begun anew: appends the parts that were written to and have contents,
  * those that have none, and those that are swapped out (or guard regions). Nothing is begun anew. */
 int watch_last(int pagemap, uint64_t start, uint64_t end, struct ranges *changed, struct ranges *gone, struct ranges *swapped);
+
+/* Of shared memory: marks [start, end), with what it does not show yet. -EAGAIN, -ENOENT: it is not watched by this one. */
+int watch_protect(int uffd, uint64_t start, uint64_t end);
+
+/* Appends the parts of [start, end), a single mapping, that bear their marks still; of whatever else it shows nothing is known. -EPERM: nobody
+ * watches it. */
+int watch_unchanged(int pagemap, uint64_t start, uint64_t end, struct ranges *same);
 
 /* Appends the parts of [start, end), private anonymous memory, that have contents. */
 int watch_contents(int pagemap, uint64_t start, uint64_t end, struct ranges *there);

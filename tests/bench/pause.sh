@@ -3,8 +3,8 @@
 # How long a guest falls silent while a checkpoint is taken: `stasis checkpoint` (as it is, and with --snapshot=fork) against QEMU's own ways
 # (background-snapshot, savevm, and migration to a file of a stopped guest), in turns, in the same guest. The guest writes to its memory all the
 # time; its silence is measured from outside in its memory (pulse.c), without the time in which the whole machine stood still (still.h; `as seen`
-# is with it). Prints a table, or with --json one line of JSON per row; times in milliseconds.
-# usage: pause.sh [--json] [--sizes "MIB..."] [--pages "4K huge"] [--rate MIB_PER_SECOND] [--rounds N] [--peers "NAME..."]
+# is with it). Guest memory in small pages, in huge ones, or in a memory file (small pages). Prints a table, or with --json one line of JSON per row; times in milliseconds.
+# usage: pause.sh [--json] [--sizes "MIB..."] [--pages "4K huge shared"] [--rate MIB_PER_SECOND] [--rounds N] [--peers "NAME..."]
 : "${PULSE:?must name the pulse program}"
 . "$(dirname "$0")/../e2e/lib.sh"
 json= sizes="256 1024" kinds="4K huge" rate=400 rounds=5 settle=3 peers="stasis stasis-fork background-snapshot stop-and-migrate savevm"
@@ -109,12 +109,13 @@ ms() { awk -v us="$1" 'BEGIN { printf "%.1f", us / 1000 }'; }
 [ -n "$json" ] || printf '%-8s %-6s %-20s %10s %10s %10s %10s\n' memory pages peer "silent ms" worst "as seen" "in all ms"
 for size in $sizes; do
 	for pages in $kinds; do
-		launcher=()
+		launcher=() backend=()
 		[ $pages = huge ] || launcher=("$PULSE" --small-pages)
+		[ $pages != shared ] || backend=(-object "memory-backend-memfd,id=ram,size=${size}M,share=on" -machine memory-backend=ram)
 		rm -f "$scratch/disk.qcow2"
 		qemu-img create -q -f qcow2 "$scratch/disk.qcow2" 64M || fail "qemu-img"
 		guest_launch "period=1000000 pulse=$rate:$((size * 5 / 8))" "$size" -smp 1 -drive "if=none,id=d,file=$scratch/disk.qcow2,format=qcow2" \
-			-device virtio-blk-pci,drive=d
+			-device virtio-blk-pci,drive=d "${backend[@]}"
 		wait_for "$E2E_PATIENCE" "the pulse" grep -aq "^PULSE" "$log"
 		sleep 1
 		declare -A all=() saw=() whole=()
