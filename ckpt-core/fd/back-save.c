@@ -339,8 +339,10 @@ static int save_contents(struct fd_capture *cap, struct fd_back *back, struct im
 
 	if (source < 0 && !back->windows.n)
 		return report_fail(cap->rep, source, "%s: the contents cannot be read: %s", back->r.path, strerror(-source));
-	if (cap->o.copied && is_memory(back, source, copy, &memory) && (back->clone_fd = cap->o.copied(cap->o.copied_ctx, &memory)) >= 0)
-		return 0;
+	if (cap->o.copied && is_memory(back, source, copy, &memory) && (err = cap->o.copied(cap->o.copied_ctx, &memory)) != -ENOENT) {
+		back->clone_fd = err < 0 ? -1 : err;
+		return err < 0 ? err : 0;
+	}
 	if (back->kind == FD_BACK_REGULAR && !back->memory) {
 		if (cap->o.disk != STASIS_DISK_COPY)
 			back->clone_fd = clone_file(cap, back, source);

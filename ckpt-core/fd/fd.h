@@ -54,7 +54,8 @@ struct fd_capture_options {
 	 * errno. NULL: nobody needs to know. */
 	int (*hold)(void *ctx, pid_t pid, int fd, uint64_t ino, int reuse);
 	void *ctx;
-	/* Asked for contents that were copied before, and are of this instant: returns a memory file, which is taken over, or -1. May be NULL. */
+	/* Asked for contents that were copied before, and are of this instant: returns a memory file, which is taken over, -ENOENT, or another
+	 * negative errno, worded. May be NULL. */
 	int (*copied)(void *ctx, const struct fd_memory *memory);
 	void *copied_ctx;
 	const char *image_path;        /* for reflinks: clones are made in its directory; NULL = none are made */

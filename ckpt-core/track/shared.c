@@ -447,19 +447,19 @@ int shared_copied(void *shared, const struct fd_memory *now)
 		if (it->copy >= 0 && it->is.ino == now->ino && it->is.dev_major == now->dev_major && it->is.dev_minor == now->dev_minor)
 			f = it;
 	if (!f)
-		return -1;
-	if (report_is_armed(s->rep, "shared.pause"))
-		doubt(s, f, "fault point");
+		return -ENOENT;
+	int err = report_fault(s->rep, "shared.pause");
+	if (err)
+		return err;
 	mapped_read(&s->mapped, seen, s);
 	if (!f->doubt && (f->is.size != now->size || notes_are_there(f->notes)))
 		doubt(s, f, "it was written to by descriptor");
 	if (!f->doubt && !windows_are_the_same(s, f))
 		doubt(s, f, "its mappings are others");
-	const int err = f->doubt ? 0 : file_last(s, f);
-	if (err)
+	if (!f->doubt && (err = file_last(s, f)))
 		doubt(s, f, strerror(-err));
 	f->used = !f->doubt;
-	return f->used ? STEAL_FD(f->copy) : -1;
+	return f->used ? STEAL_FD(f->copy) : -ENOENT;
 }
 
 /* ---- when it runs again ---- */

@@ -28,7 +28,7 @@ static const char *const checkpoint_points[] = {
 	"image.write",      "image.fsync",       "image.rename",       NULL,
 };
 
-static const char *const precopy_points[] = { "checkpoint.precopy", "precopy.round", "precopy.pause", NULL };
+static const char *const precopy_points[] = { "checkpoint.precopy", "precopy.round", "precopy.pause", "shared.round", "shared.pause", NULL };
 
 static const char *const track_points[] = { "track.look", "track.armed", NULL }; /* with --track */
 

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
@@ -113,12 +114,22 @@ struct picture {
 	struct sigaction actions[65];
 };
 
+/* Which file stands behind shared anonymous memory may change in a restart. */
+static void forget_shared_file(char *maps)
+{
+	char *line = strstr(maps, " rw-s "), *end = line ? strchr(line, '\n') : NULL;
+
+	if (end)
+		memmove(line + 6, end, strlen(end) + 1);
+}
+
 static void take(struct picture *p)
 {
 	static const char *const fields[6] = { "SigBlk", "SigIgn", "SigCgt", "SigPnd", "ShdPnd", "Threads" };
 
 	memset(p, 0, sizeof(*p));
 	snprintf(p->maps, sizeof(p->maps), "%s", target_slurp("/proc/self/maps"));
+	forget_shared_file(p->maps);
 	list("/proc/self/fd", p->fds, sizeof(p->fds));
 	list("/proc/self/task", p->tasks, sizeof(p->tasks));
 	for (int i = 0; i < 6; i++)
@@ -186,6 +197,10 @@ int main(int argc, char **argv)
 	snprintf(name.sun_path, sizeof(name.sun_path), "%s", target_path("socket"));
 	target_check(file >= 0 && write(file, "contents", 8) == 8, "%m");
 	target_check(bind(listener, (struct sockaddr *)&name, sizeof(name)) == 0 && listen(listener, 2) == 0, "%m");
+	/* What is copied ahead of the pause. */
+	char *shared = mmap(NULL, 1 << 20, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	target_check(shared != MAP_FAILED, "%m");
+	target_fill(shared, 1 << 20, 1);
 	sigaction(SIGALRM, &sa, NULL);
 	sigemptyset(&set);
 	sigaddset(&set, SIGRTMIN + 9);
@@ -218,5 +233,6 @@ int main(int argc, char **argv)
 	pthread_kill(threads[1], SIGRTMIN + 9);
 	for (int i = 0; i < 3; i++)
 		pthread_join(threads[i], NULL);
+	target_check(target_filled(shared, 1 << 20, 1), "shared memory is not what was written");
 	target_done();
 }
