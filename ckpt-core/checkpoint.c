@@ -395,6 +395,8 @@ static int phase_collect(struct checkpoint *cp)
 {
 	struct collect *c = &cp->found.collect;
 
+	if (cp->shared_memory.files.n)
+		shared_stopped(&cp->shared_memory);
 	if (plugin_set_is_empty(&cp->found.plugins)) /* whose hardware may still write to its memory */
 		precopy_pause_begin(&cp->precopy, &cp->left);
 	int err = survey_again(cp, &cp->frozen, !cp->opt->stop && !cp->look_anew && cp->opt->snapshot != STASIS_SNAPSHOT_STOP);

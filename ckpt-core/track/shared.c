@@ -129,7 +129,7 @@ static void seen(void *ctx, const struct mapped_event *e)
 	vec_each(&s->files, f) {
 		if (e->what == MAPPED_LOST)
 			doubt(s, f, "there was too much to see whether it was mapped");
-		else if (e->what == MAPPED_FORK && e->pid == s->pid)
+		else if (e->what == MAPPED_FORK && e->pid == s->pid && !s->stopped) /* else it was our doing */
 			doubt(s, f, "the target has forked");
 		else if (e->what == MAPPED_FILE && e->ino == f->is.ino && e->dev_major == f->is.dev_major && e->dev_minor == f->is.dev_minor)
 			doubt(s, f, "it was mapped once more");
@@ -344,6 +344,18 @@ static int file_failed(struct shared *s, struct shared_file *f, int err)
 	return 0;
 }
 
+/* What is of no use takes no room any more. */
+static void forget_doubtful(struct shared *s)
+{
+	vec_each(&s->files, f) {
+		if (!f->doubt || f->copy < 0)
+			continue;
+		munmap(f->room, PAGE_UP(f->is.size));
+		f->room = NULL;
+		close(STEAL_FD(f->copy));
+	}
+}
+
 int shared_round(struct shared *s, uint64_t *ret_bytes)
 {
 	int err = s->files.n ? report_fault(s->rep, "shared.round") : 0;
@@ -363,6 +375,7 @@ int shared_round(struct shared *s, uint64_t *ret_bytes)
 			err = file_failed(s, f, err);
 	}
 	mapped_read(&s->mapped, seen, s);
+	forget_doubtful(s);
 	return err;
 }
 
@@ -394,8 +407,10 @@ int shared_run(struct shared *s, int uffd, unsigned timeout_ms)
 	vec_each(&s->files, f)
 		if (err)
 			doubt(s, f, strerror(-err));
-	if (err)
+	if (err) {
+		forget_doubtful(s);
 		return 0;
+	}
 	vec_each(&s->files, f)
 		if (!err)
 			err = file_begin(s, f);
@@ -409,6 +424,12 @@ int shared_run(struct shared *s, int uffd, unsigned timeout_ms)
 }
 
 /* ---- while the target is stopped ---- */
+
+void shared_stopped(struct shared *s)
+{
+	mapped_read(&s->mapped, seen, s);
+	s->stopped = true;
+}
 
 static bool windows_are_the_same(const struct shared *s, const struct shared_file *f)
 {

@@ -49,7 +49,8 @@ struct shared {
 	unsigned timeout_ms;
 	struct mapped mapped;
 	VEC(struct shared_file) files;
-	const struct collect *now; /* what the target is like, while it is stopped */
+	bool stopped;              /* the target: by us, and what it does is our doing */
+	const struct collect *now; /* what it is like then */
 };
 /* clang-format off */
 #define SHARED_INIT { .uffd = -1, .pagemap = -1 }
@@ -65,6 +66,9 @@ int shared_run(struct shared *s, int uffd, unsigned timeout_ms);
 
 /* One round more, after something else has taken a while. As shared_run. */
 int shared_round(struct shared *s, uint64_t *ret_bytes);
+
+/* The target has been stopped. */
+void shared_stopped(struct shared *s);
 
 /* The last round, for this file as it is now that the target is stopped; see fd_capture_options.copied. */
 int shared_copied(void *shared, const struct fd_memory *now);
