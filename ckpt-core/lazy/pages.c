@@ -5,7 +5,10 @@
  * to that moment the kernel refuses to put pages in (-EAGAIN). So what the ledger says at the time of a UFFDIO_COPY that
  * succeeds is what the target's memory is like. A fault that cannot be answered for that reason is simply woken: it comes
  * again. A page that nobody owes is zero: it never was in the image, or the target has thrown it away. Test:
- * lazy-memory-changes-meanwhile. */
+ * lazy-memory-changes-meanwhile.
+ *
+ * In the background comes first what the first restart of the image had asked for (its working set, order.h), then what lies behind the
+ * latest fault, then the rest. Test: lazy-ordered. */
 #include "lazy/pages.h"
 
 #include <errno.h>
@@ -32,6 +35,7 @@ int pages_init(struct pages_server *s, const struct lazy_job *job)
 	for (size_t i = 0; i < LEDGER_SPACES; i++)
 		s->uffd[i] = -1;
 	s->uffd[0] = job->uffd;
+	s->n_order = img_order_read(job->reader, s->order);
 	/* Touched a page at a time it would cost more than what is read into it. */
 	s->n_cache = job->store ? PAGES_CACHE_BESIDE_STORE : PAGES_CACHE;
 	void *room = aligned_alloc(HUGE_PAGE, s->n_cache * CHUNK_BYTES);
@@ -103,12 +107,12 @@ static int pages_chunk(struct pages_server *s, uint32_t number, const uint8_t **
 	return 0;
 }
 
-/* The extent with this image address, or -1. */
-static ssize_t pages_extent(const struct pages_server *s, uint64_t image_addr)
+/* The first extent that ends behind this image address. */
+static size_t pages_extent_from(const struct pages_server *s, uint64_t image_addr)
 {
 	size_t low = 0, high = s->job.n_extents;
 
-	while (low < high) { /* the first that ends behind it */
+	while (low < high) {
 		size_t mid = (low + high) / 2;
 		const struct img_extent *e = &s->job.extents[mid];
 		if (e->offset + (uint64_t)e->n_pages * LEDGER_PAGE <= image_addr)
@@ -116,7 +120,15 @@ static ssize_t pages_extent(const struct pages_server *s, uint64_t image_addr)
 		else
 			high = mid;
 	}
-	return low < s->job.n_extents && s->job.extents[low].offset <= image_addr ? (ssize_t)low : -1;
+	return low;
+}
+
+/* The extent with this image address, or -1. */
+static ssize_t pages_extent(const struct pages_server *s, uint64_t image_addr)
+{
+	const size_t i = pages_extent_from(s, image_addr);
+
+	return i < s->job.n_extents && s->job.extents[i].offset <= image_addr ? (ssize_t)i : -1;
 }
 
 /* There is no such mapping: an event on its way will tell where it has gone (mfill_atomic() in mm/userfaultfd.c looks for the
@@ -220,6 +232,20 @@ static int pages_zero(struct pages_server *s, uint32_t space, uint64_t addr)
 	                                   s->job.pid, strerror(-err));
 }
 
+static void pages_note(struct pages_server *s, uint64_t image_addr)
+{
+	const uint64_t piece = image_addr / IMG_ORDER_PIECE;
+
+	if (s->n_order || s->n_asked == IMG_ORDER_MAX || piece > UINT32_MAX)
+		return;
+	for (size_t i = s->n_asked; i > 0; i--)
+		if (s->asked[i - 1] == piece)
+			return;
+	s->asked[s->n_asked++] = (uint32_t)piece;
+	if (s->n_asked == IMG_ORDER_MAX)
+		pages_keep_order(s);
+}
+
 static int pages_fault(struct pages_server *s, uint32_t space, uint64_t addr)
 {
 	uint64_t image_addr;
@@ -227,6 +253,8 @@ static int pages_fault(struct pages_server *s, uint32_t space, uint64_t addr)
 	s->fault_us = timens_stopwatch_us();
 	if (!ledger_origin(s->job.ledger, space, addr, &image_addr) || !ledger_owes(s->job.ledger, space, image_addr))
 		return pages_zero(s, space, addr);
+	if (!space)
+		pages_note(s, image_addr);
 	ssize_t i = pages_extent(s, image_addr);
 	if (i < 0)
 		return report_fail(s->job.rep, -EBADMSG, "image %s: its page at %#lx is in no extent",
@@ -325,9 +353,36 @@ static int pages_from(struct pages_server *s, uint32_t space, size_t *at, size_t
 	return 0;
 }
 
+int pages_ordered(struct pages_server *s)
+{
+	for (; s->order_at < s->n_order; s->order_at++) {
+		const uint64_t start = s->order[s->order_at] * IMG_ORDER_PIECE, end = start + IMG_ORDER_PIECE;
+		for (size_t i = pages_extent_from(s, start); i < s->job.n_extents && s->job.extents[i].offset < end; i++) {
+			const struct img_extent *e = &s->job.extents[i];
+			const uint64_t last = e->offset + (uint64_t)e->n_pages * LEDGER_PAGE;
+			if (e->zero)
+				continue;
+			ssize_t n = pages_load(s, 0, e, start > e->offset ? start : e->offset, end < last ? end : last, STEP);
+			if (n)
+				return n == -EAGAIN || n > 0 ? 1 : (int)n;
+		}
+	}
+	return 0;
+}
+
+void pages_keep_order(struct pages_server *s)
+{
+	if (!s->n_order && s->n_asked)
+		img_order_write(s->job.reader, s->asked, s->n_asked);
+}
+
 int pages_ahead(struct pages_server *s, uint32_t space)
 {
-	int more = space ? 0 : pages_from(s, space, &s->hot, s->hot_end);
+	int more = space ? 0 : pages_ordered(s);
+
+	if (more)
+		return more;
+	more = space ? 0 : pages_from(s, space, &s->hot, s->hot_end);
 
 	return more ? more : pages_from(s, space, &s->cursor[space], s->job.n_extents);
 }

@@ -5,6 +5,7 @@
 #define STASIS_LAZY_PAGES_H
 
 #include "lazy/serve.h"
+#include "order.h"
 
 /* Unpacked chunks that are kept: the faults of a guest are all over its memory. */
 #define PAGES_CACHE 64
@@ -22,6 +23,10 @@ struct pages_server {
 	int uffd[LEDGER_SPACES];      /* -1: none */
 	size_t cursor[LEDGER_SPACES]; /* the extent to be loaded ahead next */
 	size_t hot, hot_end;          /* of space 0: extents behind the latest fault, which come first */
+	uint32_t order[IMG_ORDER_MAX]; /* the working set, of space 0: what another restart of the image had asked for, which comes before */
+	size_t n_order, order_at;
+	uint32_t asked[IMG_ORDER_MAX]; /* what this one asks for; if there is no order yet */
+	size_t n_asked;
 	struct pages_chunk cache[PAGES_CACHE];
 	size_t n_cache;
 	uint64_t clock;
@@ -41,6 +46,12 @@ int pages_answer(struct pages_server *s, uint32_t space);
 
 /* A page for every region (see lazy_create()). As pages_answer. */
 int pages_first(struct pages_server *s);
+
+/* Loads a little of the working set. As pages_ahead. */
+int pages_ordered(struct pages_server *s);
+
+/* Keeps the working set for the next restart, if this was the first that could tell. Whatever speaks against that is no failure. */
+void pages_keep_order(struct pages_server *s);
 
 /* Loads a little of a space. Returns 1 when there may be more, 0 when nothing is owed to it, or as pages_answer. */
 int pages_ahead(struct pages_server *s, uint32_t space);

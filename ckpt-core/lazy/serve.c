@@ -224,11 +224,12 @@ static bool server_round(struct lazy_pair *p, bool *busy)
 			server_check(p, i, pages_answer(&p->pages, i));
 		if (p->pages.uffd[i] < 0)
 			continue;
-		if (!i && (!p->pages.job.prefetch || p->starter >= 0)) {
+		if (!i && (!p->pages.job.prefetch || p->starter >= 0))
 			alive = true;
+		if (!i && !p->pages.job.prefetch)
 			continue;
-		}
-		int more = pages_ahead(&p->pages, i);
+		/* What it will ask for at once need not wait until it runs. */
+		int more = !i && p->starter >= 0 ? pages_ordered(&p->pages) : pages_ahead(&p->pages, i);
 		server_check(p, i, more);
 		*busy = *busy || more > 0;
 	}
@@ -238,6 +239,7 @@ static bool server_round(struct lazy_pair *p, bool *busy)
 /* From here on the memory takes care of itself. */
 static _Noreturn void server_end(struct lazy_pair *p)
 {
+	pages_keep_order(&p->pages);
 	switch_disarm(p->fds);
 	pair_tell(p->peer, (struct pair_note){ NOTE_DONE, 0 }, -1);
 	while (waitpid(p->spare, NULL, __WALL) < 0 && errno == EINTR)

@@ -16,6 +16,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #define SERVER "stasis-pages"
@@ -312,6 +313,44 @@ static void forbidden(struct lazy *l)
 	need_none(l);
 }
 
+#define ORDER "user.stasis.order"
+
+/* The working set that the first restart has kept serves the next one, which does not change it; and nonsense does no harm. */
+static void ordered(struct lazy *l)
+{
+	const char *state = driver_path(&l->d, "state");
+	static uint8_t first[8192], second[8192];
+	struct stat st;
+
+	if (stat(state, &st))
+		driver_fail(&l->d, "%s: %s", state, strerror(errno));
+	restart(l, NULL, "none");
+	driver_turns(&l->d, 5);
+	need_none(l);
+	ssize_t n = getxattr(l->image, ORDER, first, sizeof(first));
+	if (n < 0 && errno == ENOTSUP)
+		driver_skip(&l->d, "this file system has no extended attributes");
+	if (n < 20)
+		driver_fail(&l->d, "no working set was kept: %zd: %s", n, strerror(errno));
+	for (int i = 0; i < 2; i++) {
+		driver_kill(&l->d);
+		driver_alone(&l->d);
+		if (truncate(state, st.st_size))
+			driver_fail(&l->d, "%s: %s", state, strerror(errno));
+		if (i) { /* the content id stays */
+			for (ssize_t k = 16; k < n; k++)
+				first[k] = (uint8_t)(k * 37);
+			if (setxattr(l->image, ORDER, first, (size_t)n, 0))
+				driver_fail(&l->d, "%s: %s", l->image, strerror(errno));
+		}
+		restart(l, NULL, "none");
+		driver_turns(&l->d, 5);
+		need_none(l);
+		if (getxattr(l->image, ORDER, second, sizeof(second)) != n || memcmp(first, second, (size_t)n))
+			driver_fail(&l->d, "the working set is another now");
+	}
+}
+
 /* A restart that fails or is killed while its page servers are there already leaves none of them. */
 static void start_fails(struct lazy *l)
 {
@@ -353,6 +392,7 @@ static const struct {
 	{ "checkpoint-meanwhile", checkpoint_meanwhile },
 	{ "forbidden", forbidden },
 	{ "start-fails", start_fails },
+	{ "ordered", ordered },
 };
 
 int main(int argc, char **argv)
